@@ -1,0 +1,36 @@
+"""crdtsync: share data between Python applications.
+
+Every action is written to a local log, shown at once, and synchronized when a server is in reach.
+Begin with `Replica` and `Document`; strategies are in `crdtsync.strategies`, all errors in
+`crdtsync.errors`.
+"""
+
+from crdtsync.document import (
+    Change,
+    Conflict,
+    Counter,
+    Document,
+    List,
+    Record,
+    Set,
+    Table,
+    Text,
+    action,
+    field,
+)
+from crdtsync.replica import Replica
+
+__all__ = [
+    "Change",
+    "Conflict",
+    "Counter",
+    "Document",
+    "List",
+    "Record",
+    "Replica",
+    "Set",
+    "Table",
+    "Text",
+    "action",
+    "field",
+]

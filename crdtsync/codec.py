@@ -1,0 +1,143 @@
+"""Deterministic CBOR out, hardened CBOR in (RFC 8949, section 4.2).
+
+Everything crdtsync stores or sends is CBOR. `encode` gives one byte string per value, on every
+machine. `decode` accepts exactly one item and nothing that can hurt: no indefinite lengths, no
+duplicate or unhashable keys, no shared references, only the tags listed here, all input used up.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import os
+import uuid
+from typing import Any, NoReturn
+
+import cbor2
+
+from crdtsync.errors import CodecError
+
+__all__ = ["DEPTH_MAX", "check_value", "copy_value", "decode", "encode"]
+
+DEPTH_MAX = 32
+"""Nesting of lists and dicts that a value may have."""
+
+# Date-time text, both bignums, decimal, UUID, date text: each is decoded to one immutable value.
+_TAGS_ALLOWED = frozenset({0, 2, 3, 4, 37, 1004})
+_TAGS_KNOWN_TO_CBOR2 = frozenset(
+    {0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 52, 54, 100, 256, 258, 260, 261, 1004}
+    | {43000, 43001, 55799}
+)
+_SCALARS = (
+    str,
+    bool,
+    int,
+    float,
+    bytes,
+    datetime.datetime,
+    datetime.date,
+    decimal.Decimal,
+    uuid.UUID,
+    type(None),
+)
+_PLAIN = frozenset({str, bool, int, float, bytes, type(None)})
+
+# cbor2 ignores whatever follows the first item. Each input is therefore decoded as the first of
+# two items of which the second is a secret of this process: it is found intact only where the
+# input was exactly one item.
+_MARK = os.urandom(16)
+_PAIR = b"\x82"
+_MARK_ITEM = bytes([0x40 | len(_MARK)]) + _MARK
+
+
+def _refuse_tag(*_: object) -> NoReturn:
+    raise CodecError("a CBOR tag that crdtsync does not accept")
+
+
+_SEMANTIC_DECODERS: Any = dict.fromkeys(_TAGS_KNOWN_TO_CBOR2 - _TAGS_ALLOWED, _refuse_tag)
+
+
+def encode(value: object) -> bytes:
+    """Encode a value; equal values give equal bytes.
+
+    Raises:
+        ValueError: a string holds a lone surrogate, which UTF-8 cannot carry.
+        TypeError: CBOR has no form for the value.
+
+    >>> encode([1, "a", None]).hex()
+    '83016161f6'
+    """
+    try:
+        return cbor2.dumps(value, canonical=True)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"text with a lone surrogate cannot be stored: {error}") from error
+    except cbor2.CBOREncodeError as error:
+        raise TypeError(f"cannot be stored: {error}") from error
+
+
+def decode(data: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
+    """Decode exactly one CBOR item.
+
+    Raises:
+        CodecError: the bytes are not one item of the kinds accepted.
+
+    >>> decode(bytes.fromhex("83016161f6"))
+    [1, 'a', None]
+    """
+    try:
+        value, mark = cbor2.loads(
+            _PAIR + data + _MARK_ITEM,
+            max_depth=depth_max + 1,
+            allow_indefinite=False,
+            allow_duplicate_keys=False,
+            strict_hashable_types=True,
+            semantic_decoders=_SEMANTIC_DECODERS,
+            tag_hook=_refuse_tag,
+        )
+    except (cbor2.CBORDecodeError, ValueError, OverflowError, ArithmeticError) as error:
+        raise CodecError(f"not acceptable CBOR: {error}") from error
+    if mark != _MARK:
+        raise CodecError("not acceptable CBOR: bytes follow the first item")
+    return value
+
+
+def check_value(value: object, *, depth_max: int = DEPTH_MAX, where: str = "value") -> None:
+    """Check that CBOR carries a value exactly, so that every replica reads what was written.
+
+    Raises:
+        TypeError: a type that would come back as another one (a tuple, a set, an object).
+        ValueError: a naive date-time, a decimal that is not finite, or too deep a nesting.
+    """
+    if type(value) in _PLAIN:
+        return
+    if isinstance(value, list | dict):
+        if depth_max == 0:
+            raise ValueError(f"{where} is nested too deeply")
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                check_value(item, depth_max=depth_max - 1, where=f"{where}[{index}]")
+            return
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}: keys of stored dicts are strings")
+            check_value(item, depth_max=depth_max - 1, where=f"{where}[{key!r}]")
+        return
+    if not isinstance(value, _SCALARS):
+        hint = {"tuple": " (use a list)", "set": " (use a Set field)"}.get(type(value).__name__, "")
+        raise TypeError(f"{where} is a {type(value).__name__}, which cannot be stored{hint}")
+    if isinstance(value, datetime.datetime) and value.tzinfo is None:
+        raise ValueError(f"{where} is a date-time without a time zone: give it one")
+    if isinstance(value, decimal.Decimal) and not value.is_finite():
+        raise ValueError(f"{where} is the decimal {value}, which CBOR does not carry exactly")
+
+
+def copy_value(value: Any) -> Any:
+    """Return a value that shares nothing mutable with `value`, as any other replica reads it.
+
+    Raises:
+        TypeError, ValueError: as `check_value` and `encode`.
+    """
+    if type(value) in _PLAIN:
+        return value
+    check_value(value)
+    return decode(encode(value))

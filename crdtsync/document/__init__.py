@@ -1,0 +1,41 @@
+"""Documents: declared by class, acted on at once, materialized from their log.
+
+Read `schema` (what is declared), `node` (the materialized state), `action` (what changes it),
+`live` (how a change reaches the CRDT, the log and the view), in this order.
+"""
+
+from crdtsync.document.action import action
+from crdtsync.document.change import Change
+from crdtsync.document.counter import Counter
+from crdtsync.document.described import described_document
+from crdtsync.document.document import Document
+from crdtsync.document.history import Log
+from crdtsync.document.journal import Journal, Snapshot
+from crdtsync.document.lists import List
+from crdtsync.document.live import LiveDocument
+from crdtsync.document.record import Record
+from crdtsync.document.schema import Schema, field
+from crdtsync.document.sets import Set
+from crdtsync.document.table import Table
+from crdtsync.document.text import Text
+from crdtsync.document.value import Conflict
+
+__all__ = [
+    "Change",
+    "Conflict",
+    "Counter",
+    "Document",
+    "Journal",
+    "List",
+    "LiveDocument",
+    "Log",
+    "Record",
+    "Schema",
+    "Set",
+    "Snapshot",
+    "Table",
+    "Text",
+    "action",
+    "described_document",
+    "field",
+]

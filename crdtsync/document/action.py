@@ -1,0 +1,147 @@
+"""Actions: one thing a user did to one document, whole or not at all.
+
+The body of an action stages edits. Nothing outside it sees them, nor do the CRDT, the view or the
+log, until it ends without an exception. While an action is open, entries from elsewhere wait: what
+the body sees stands still.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+
+from crdtsync.document.handle import Handle
+from crdtsync.document.node import Edit, Node
+from crdtsync.document.record import Record
+from crdtsync.errors import SchemaError
+
+if TYPE_CHECKING:
+    from crdtsync.document.live import LiveDocument
+
+__all__ = ["Action", "NestedAction", "action", "current_action"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+D = TypeVar("D")
+
+current_action: ContextVar[Action | None] = ContextVar("crdtsync_action", default=None)
+"""The action whose body is running in this task."""
+
+
+class Action:
+    """An open action. Use it as a context manager.
+
+    Attributes:
+        name: what the user did.
+        arguments: with what.
+        edits: what it means to do to each node.
+    """
+
+    __slots__ = ("_live", "_outer", "arguments", "edits", "name")
+
+    def __init__(self, live: LiveDocument, name: str, arguments: dict[str, Any]) -> None:
+        self._live = live
+        self.name = name
+        self.arguments = arguments
+        self.edits: dict[Node, Any] = {}
+
+    def edit(self, node: Node, kind: Callable[[], Any]) -> Any:
+        """Return the edit of a node, beginning one if there is none."""
+        edit = self.edits.get(node)
+        if edit is None:
+            edit = self.edits[node] = kind()
+        return edit
+
+    def __enter__(self) -> Action:
+        self._live.open_action(self)
+        self._outer = current_action.get()
+        current_action.set(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        current_action.set(self._outer)
+        self._live.close_action(self, commit=error is None)
+
+
+class NestedAction:
+    """An action inside another: part of it, but with a body that may fail on its own.
+
+    If it fails and the outer body goes on, what the inner one staged is gone.
+    """
+
+    __slots__ = ("_action", "_saved")
+
+    def __init__(self, action: Action) -> None:
+        self._action = action
+
+    def __enter__(self) -> Action:
+        self._saved: dict[Node, Edit] = {
+            node: edit.copy() for node, edit in self._action.edits.items()
+        }
+        return self._action
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is not None:
+            self._action.edits = self._saved
+
+
+class JoinedAction:
+    """A single edit inside an action: nothing to put back, since it happens whole or not at all."""
+
+    __slots__ = ("_action",)
+
+    def __init__(self, action: Action) -> None:
+        self._action = action
+
+    def __enter__(self) -> Action:
+        return self._action
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def action(
+    method: Callable[Concatenate[D, P], T],
+) -> Callable[Concatenate[D, P], T]:
+    """Make a method of a `Document` an action, logged with its name and arguments.
+
+    Records given as arguments are logged by their keys. Called inside another action, it is part
+    of that one.
+
+    Raises:
+        SchemaError: the method is asynchronous; an action happens at once.
+    """
+    if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+        raise SchemaError(
+            f"action {method.__name__!r} is asynchronous: an action happens at once; "
+            "await first and act then"
+        )
+    name = method.__name__
+    parameters = tuple(inspect.signature(method).parameters)[1:]
+
+    @functools.wraps(method)
+    def act(self: D, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        given = dict(zip(parameters, args, strict=False))
+        given.update(kwargs)
+        live: LiveDocument = self._live  # type: ignore[attr-defined]
+        with live.action(name, {key: _loggable(value) for key, value in given.items()}):
+            return method(self, *args, **kwargs)
+
+    return act
+
+
+def _loggable(value: Any) -> Any:
+    if isinstance(value, Record):
+        return value.key
+    if isinstance(value, Handle):
+        return value._node.plain()
+    return value

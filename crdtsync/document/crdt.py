@@ -1,0 +1,37 @@
+"""The few things we must know about the CRDT library's bytes and habits (pycrdt, Yjs v1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pycrdt
+
+__all__ = ["clocks", "is_crdt_failure"]
+
+
+def clocks(doc: pycrdt.Doc[Any]) -> dict[int, int]:
+    """Return the CRDT clock of every client: how many structs of each are applied, without gaps.
+
+    What waits for a missing predecessor is not counted, which is how gaps are found.
+    """
+    state = doc.get_state()
+    values: list[int] = []
+    value = shift = 0
+    for byte in state:
+        value |= (byte & 0x7F) << shift
+        if byte & 0x80:
+            shift += 7
+        else:
+            values.append(value)
+            value = shift = 0
+    return dict(zip(values[1::2], values[2::2], strict=True))
+
+
+def is_crdt_failure(error: BaseException) -> bool:
+    """Tell whether the CRDT library itself failed on an update.
+
+    A failure inside its Rust core is a `PanicException`, which is no `Exception` at all.
+    """
+    return isinstance(error, ValueError | RuntimeError) or (
+        type(error).__name__ == "PanicException"
+    )

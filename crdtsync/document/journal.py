@@ -1,0 +1,94 @@
+"""What a document needs of the store that keeps its log. `crdtsync.replica.Ledger` is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from crdtsync.log import Entry
+
+__all__ = ["Journal", "Snapshot"]
+
+
+class Snapshot(NamedTuple):
+    """A document's CRDT state up to a position in the stored order of entries.
+
+    Attributes:
+        position: of the last entry it holds.
+        state: a Yjs v1 update of the whole state.
+        clocks: the CRDT clocks it must give once loaded.
+    """
+
+    position: int
+    state: bytes
+    clocks: dict[int, int]
+
+
+class Journal(Protocol):
+    """One document's logs, durably kept.
+
+    Attributes:
+        name: of the document.
+        replica: our id.
+        sent: number up to which somebody else may have seen our entries.
+        acknowledged: number up to which our entries can no longer be refused.
+    """
+
+    name: str
+    replica: int
+    sent: int
+    acknowledged: int
+
+    @property
+    def users(self) -> Mapping[int, str]:
+        """Who uses each replica, as far as known."""
+        ...
+
+    @property
+    def next_seq(self) -> int:
+        """The number our next entry will have."""
+        ...
+
+    @property
+    def vector(self) -> dict[int, int]:
+        """The state vector of all that is stored."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many entries are stored."""
+        ...
+
+    def tick(self) -> int:
+        """Return the time of a new action."""
+        ...
+
+    def record(
+        self, time: int, name: str, arguments: dict[str, Any], update: bytes, schema_version: int
+    ) -> Entry:
+        """Make our next entry and store it. When this returns, the action has happened.
+
+        Raises:
+            StorageError, LimitError: nothing was stored.
+        """
+        ...
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the newest snapshot."""
+        ...
+
+    def save_snapshot(self, snapshot: Snapshot) -> None:
+        """Keep a snapshot in place of the one before."""
+        ...
+
+    def entries(self, after: int = 0) -> Iterator[tuple[int, Entry]]:
+        """Yield (position, entry) in causal order, each checked against its chain.
+
+        Raises:
+            CorruptLogError: a stored entry does not fit.
+        """
+        ...
+
+    def set_damage_aside(self) -> None:
+        """Keep what does not fit any more out of the way, so that the rest can be read."""
+        ...

@@ -1,0 +1,117 @@
+"""Nodes: the materialized state of a document, one object for each field, record and table.
+
+The tree of nodes mirrors the document's class. A node that is made of slots keeps them as stored
+and decodes them when somebody looks. Handles (`Text`, `Counter`, records) are thin: they read a
+node, and stage *edits* of it in the open action. An edit reaches the CRDT, the log and the node
+only when the action commits, so a failed action leaves nothing to undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from crdtsync.document.path import Path, split
+from crdtsync.document.slots import Slot, live_slots
+
+if TYPE_CHECKING:
+    from crdtsync.document.record import RecordNode
+    from crdtsync.document.writer import Writer
+
+__all__ = ["Edit", "Node", "SlotNode"]
+
+
+class Edit(Protocol):
+    """What an open action means to do to one node."""
+
+    def copy(self) -> Edit:
+        """Return an edit that can be put back if a nested action fails."""
+        ...
+
+
+class Node:
+    """A place in the document.
+
+    Attributes:
+        path: its path as text.
+        owner: the record it belongs to; None for the document itself.
+    """
+
+    __slots__ = ("owner", "path")
+
+    def __init__(self, path: str, owner: RecordNode | None) -> None:
+        self.path = path
+        self.owner = owner
+
+    @property
+    def keys(self) -> Path:
+        """The path that an app knows it by."""
+        return split(self.path)
+
+    def clear(self) -> None:
+        """Forget everything, before the document is materialized anew."""
+        raise NotImplementedError
+
+    def nested(self) -> Iterable[RecordNode]:
+        """Return the records below it, whether they exist or not."""
+        return ()
+
+    def plain(self) -> Any:
+        """Return its value as plain Python, sharing nothing."""
+        raise NotImplementedError
+
+    def write(self, writer: Writer, edit: Any) -> None:
+        """Carry an edit out on the CRDT."""
+        raise NotImplementedError
+
+    def erasure(self) -> Edit | None:
+        """Return the edit that takes away all that was written here; None if nothing was."""
+        raise NotImplementedError
+
+
+class SlotNode(Node):
+    """A node whose state is the live slots of its path.
+
+    Attributes:
+        pairs: (key, bytes) of each live slot, as stored.
+    """
+
+    __slots__ = ("_slots", "pairs")
+
+    def __init__(self, path: str, owner: RecordNode | None) -> None:
+        super().__init__(path, owner)
+        self.pairs: tuple[tuple[str, bytes], ...] = ()
+        self._slots: tuple[Slot, ...] | None = None
+
+    def slots(self) -> tuple[Slot, ...]:
+        """Return the live slots in canonical order (time, replica), one for each replica."""
+        slots = self._slots
+        if slots is None:
+            slots = self._slots = live_slots(self.pairs)
+        return slots
+
+    def own_slot(self, replica: int) -> Slot | None:
+        """Return a replica's live slot."""
+        for slot in self.slots():
+            if slot.replica == replica:
+                return slot
+        return None
+
+    def install(
+        self, pairs: tuple[tuple[str, bytes], ...], slots: tuple[Slot, ...] | None = None
+    ) -> None:
+        """Take over what is now stored.
+
+        Args:
+            pairs: (key, bytes) of each live slot.
+            slots: the same decoded, where it is known.
+        """
+        grown = len(pairs) >= len(self.pairs)
+        self.pairs = pairs
+        self._slots = slots
+        if self.owner is not None:
+            self.owner.slots_changed(grown=grown)
+
+    def clear(self) -> None:
+        self.pairs = ()
+        self._slots = None

@@ -1,0 +1,291 @@
+"""Records: groups of fields, and the question whether a record exists.
+
+A record exists by the writes to it. Deleting one writes a tombstone slot that names the writes it
+has seen; the table's presence strategy decides between tombstones and writes that they have not
+seen. Nothing of a deleted record is thrown away, so one that comes back is whole.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+
+from crdtsync.document.access import FieldAccess
+from crdtsync.document.counter import CounterNode
+from crdtsync.document.lists import ListNode
+from crdtsync.document.node import Node, SlotNode
+from crdtsync.document.path import escape, unescape
+from crdtsync.document.schema import MISSING, FieldOptions, FieldSpec, Schema, field, read_schema
+from crdtsync.document.sets import SetNode
+from crdtsync.document.slots import Slot
+from crdtsync.document.text import TextNode
+from crdtsync.document.value import ValueNode
+from crdtsync.strategy import Candidate, Removal
+from crdtsync.vector import from_pairs, to_pairs
+
+if TYPE_CHECKING:
+    from crdtsync.document.live import LiveDocument
+    from crdtsync.document.table import TableNode
+    from crdtsync.document.view import View
+    from crdtsync.document.writer import Writer
+
+__all__ = ["PresenceNode", "Record", "RecordNode"]
+
+_log = logging.getLogger("crdtsync.strategy")
+
+
+class PresenceNode(SlotNode):
+    """Additions (True) and tombstones (the writes seen, as pairs) of one record."""
+
+    __slots__ = ()
+
+    def tombstones(self) -> list[Removal]:
+        """Return the live deletions."""
+        return [
+            Removal(slot.replica, slot.seq, slot.time, seen)
+            for slot in self.slots()
+            if (seen := _seen(slot)) is not None
+        ]
+
+    def additions(self) -> list[Slot]:
+        """Return the live additions."""
+        return [slot for slot in self.slots() if slot.value is True]
+
+
+def _seen(slot: Slot) -> dict[int, int] | None:
+    if type(slot.value) is not list:
+        return None
+    try:
+        return from_pairs(slot.value)
+    except (TypeError, ValueError):
+        return None
+
+
+class RecordNode(Node):
+    """State of a record, or of the document itself (which has neither table nor presence)."""
+
+    __slots__ = ("_exists", "children", "key", "presence", "schema", "table", "view")
+
+    def __init__(self, path: str, schema: Schema, view: View, table: TableNode | None) -> None:
+        super().__init__(path, None if table is None else table.owner)
+        self.schema = schema
+        self.view = view
+        self.table = table
+        self.key = unescape(path.rpartition("/")[2])
+        self.children: dict[str, Node] = {}
+        self.presence = None if table is None else PresenceNode(path, self)
+        self._exists: bool | None = None
+        if view.watching:
+            view.watch(self)
+
+    def child(self, name: str) -> Any:
+        """Return the node of a declared field."""
+        node = self.children.get(name)
+        if node is None:
+            path = f"{self.path}/{name}" if self.path else name
+            node = self.children[name] = self._make(self.schema.fields[name], path)
+        return node
+
+    def _make(self, spec: FieldSpec, path: str) -> Node:
+        match spec.kind:
+            case "value":
+                assert spec.strategy is not None
+                default = None if spec.default is MISSING else spec.default
+                return ValueNode(path, self, default, spec.strategy)
+            case "counter":
+                return CounterNode(path, self)
+            case "set":
+                return SetNode(path, self)
+            case "text":
+                return TextNode(path, self)
+            case "list":
+                return ListNode(path, self)
+            case "table":
+                return self.view.make_table(path, self, spec)
+
+    def descend(self, segments: list[str], at: int) -> SlotNode | None:
+        """Return the node that a slot's path names, None if no such field is declared."""
+        left = len(segments) - at
+        if left == 0:
+            return self.presence
+        spec = self.schema.fields.get(segments[at])
+        if spec is None:
+            return None
+        node = self.child(spec.name)
+        if spec.kind in {"value", "counter"}:
+            return node if left == 1 else None
+        if left == 1:
+            return None
+        if spec.kind == "set":
+            return node.element(segments[at + 1]) if left == 2 else None  # noqa: PLR2004
+        if spec.kind == "table":
+            record: RecordNode = node.record(unescape(segments[at + 1]))
+            return record.descend(segments, at + 2)
+        return None
+
+    def slot_nodes(self) -> Iterator[SlotNode]:
+        """Yield every node of slots that belongs to the record, nested records' included."""
+        if self.presence is not None:
+            yield self.presence
+        for node in self.children.values():
+            if isinstance(node, SlotNode):
+                yield node
+            elif isinstance(node, SetNode):
+                yield from node.elements.values()
+            else:
+                for record in node.nested():
+                    yield from record.slot_nodes()
+
+    @property
+    def exists(self) -> bool:
+        """Whether the record is in its table."""
+        if self._exists is None:
+            self._exists = self._decide()
+        return self._exists
+
+    def _decide(self) -> bool:
+        presence = self.presence
+        if presence is None:
+            return True
+        removals = presence.tombstones() if presence.pairs else []
+        if not removals:
+            return any(node.pairs for node in self.slot_nodes())
+        users = self.view.users
+        writes = [
+            Candidate(slot.value, slot.replica, users.get(slot.replica), slot.seq, slot.time)
+            for node in self.slot_nodes()
+            for slot in (presence.additions() if node is presence else _writes(node))
+        ]
+        writes.sort(key=lambda write: (write.time, write.replica, write.seq))
+        assert self.table is not None
+        try:
+            return self.table.strategy.present(writes, removals)
+        except Exception:
+            _log.exception("presence strategy %s failed", self.table.strategy.name)
+            return True
+
+    def slots_changed(self, *, grown: bool) -> None:
+        """Note that slots of the record changed; find out about its presence when asked."""
+        if self.table is None:
+            return
+        presence = self.presence
+        assert presence is not None
+        if not (self._exists and grown and len(presence.pairs) <= 1 and not presence.tombstones()):
+            self._exists = None
+            self.table.keys_cache = None
+        if self.owner is not None:
+            self.owner.slots_changed(grown=grown)
+
+    def seen(self) -> dict[int, int]:
+        """Return the highest number of each replica's live writes to the record."""
+        seen: dict[int, int] = {}
+        for node in self.slot_nodes():
+            for slot in node.slots():
+                if slot.seq > seen.get(slot.replica, 0):
+                    seen[slot.replica] = slot.seq
+        return seen
+
+    def write_presence(self, writer: Writer, *, present: bool) -> None:
+        """Add or delete the record."""
+        assert self.presence is not None
+        if present:
+            writer.put(self.presence, True)
+        else:
+            seen = {**self.seen(), writer.replica: writer.seq}
+            writer.put(self.presence, to_pairs(seen))
+
+    def clear(self) -> None:
+        self._exists = None
+        if self.presence is not None:
+            self.presence.clear()
+        for node in self.children.values():
+            node.clear()
+
+    def plain(self) -> dict[str, Any]:
+        return {name: self.child(name).plain() for name in self.schema.fields}
+
+
+def _writes(node: SlotNode) -> tuple[Slot, ...]:
+    # A nested record's tombstone is work on that record, not on this one.
+    return tuple(node.additions()) if isinstance(node, PresenceNode) else node.slots()
+
+
+_RECORD_NAMES = frozenset({"key"})
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(field, FieldOptions))
+class Record:
+    """Base of an app's record classes: what one row of a `Table` is made of.
+
+    Declare fields as annotations. Records are made by `Table.add` only.
+
+    >>> from crdtsync import Document, Replica, Table, Text
+    >>> class Task(Record):
+    ...     title: str = ""
+    ...     notes: Text
+    >>> class Board(Document):
+    ...     tasks: Table[Task]
+    >>> board = Replica().document(Board, "board")
+    >>> task = board.tasks.add(title="Buy milk", key="t1")
+    >>> task.title = "Buy oat milk"
+    >>> task
+    Task(key='t1', title='Buy oat milk', notes='')
+    """
+
+    __crdtsync_schema__: ClassVar[Schema]
+    _live: LiveDocument
+    _node: RecordNode
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        schema = read_schema(cls, _RECORD_NAMES, top=False, frame=1)
+        cls.__crdtsync_schema__ = schema
+        for spec in schema.fields.values():
+            setattr(cls, spec.name, FieldAccess(spec))
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **_: object) -> None:
+            raise TypeError(
+                f"a {type(self).__name__} is made by its table: table.add(…), not by its class"
+            )
+
+    @classmethod
+    def _of(cls, live: LiveDocument, node: RecordNode) -> Any:
+        record = object.__new__(cls)
+        object.__setattr__(record, "_live", live)
+        object.__setattr__(record, "_node", node)
+        return record
+
+    @property
+    def key(self) -> str:
+        """The record's key in its table."""
+        return self._node.key
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in self.__crdtsync_schema__.fields:
+            raise AttributeError(f"{type(self).__name__} declares no field {name!r}")
+        object.__setattr__(self, name, value)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the committed fields as plain Python, sharing nothing."""
+        return self._node.plain()
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Record):
+            return self._live is other._live and self._node is other._node
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash((id(self._live), self._node.path))
+
+    def __repr__(self) -> str:
+        fields = {"key": self.key} | self.to_dict()
+        inner = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+        return f"{type(self).__name__}({inner})"
+
+
+def record_path(table: str, key: str) -> str:
+    """Return the path of a record."""
+    return f"{table}/{escape(key)}"

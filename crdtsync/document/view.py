@@ -1,0 +1,169 @@
+"""The view: the tree of nodes, and how the CRDT's changes reach it.
+
+Built from the stored slots when somebody first looks, then kept up to date by what changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pycrdt
+
+from crdtsync.document.lists import ListNode
+from crdtsync.document.node import Node, SlotNode
+from crdtsync.document.path import Path
+from crdtsync.document.record import RecordNode
+from crdtsync.document.schema import FieldSpec, Schema
+from crdtsync.document.slots import ROOT, path_of
+from crdtsync.document.table import TableNode
+from crdtsync.document.text import TextNode
+from crdtsync.document.value import ValueNode
+
+__all__ = ["View"]
+
+
+class View:
+    """The materialized state of one document.
+
+    Args:
+        schema: what its class declares.
+        users: who uses each replica.
+
+    Attributes:
+        doc: the CRDT document.
+        slots: its root map of slots.
+        root: the node of the document itself.
+        contested: plain fields that have several live writes.
+        unheard: texts and lists that must be listened to before the next change from elsewhere.
+        changed: texts and lists that the present change from elsewhere touched.
+        watching: whether changes to unread texts and lists must be noticed too.
+    """
+
+    def __init__(self, schema: Schema, users: Mapping[int, str]) -> None:
+        self.users = users
+        self.contested: dict[ValueNode, None] = {}
+        self.unheard: dict[TextNode | ListNode, None] = {}
+        self.changed: dict[TextNode | ListNode, None] = {}
+        self.watching = False
+        self.root = RecordNode("", schema, self, None)
+        self._nodes: dict[str, SlotNode] = {}
+        self._built = False
+
+    def attach(self, doc: pycrdt.Doc[Any]) -> None:
+        """Show another CRDT document, forgetting all that was shown."""
+        self.doc = doc
+        self.slots: pycrdt.Map[Any] = doc.get(ROOT, type=pycrdt.Map)
+        self.contested.clear()
+        self.unheard.clear()
+        self.changed.clear()
+        self.root.clear()
+        for node in self._nodes.values():
+            node.clear()
+        self._built = False
+
+    @property
+    def built(self) -> bool:
+        """Whether anybody has looked yet."""
+        return self._built
+
+    def build(self) -> None:
+        """Materialize all slots, if that has not been done."""
+        if self._built:
+            return
+        self._built = True
+        found: dict[str, list[tuple[str, bytes]]] = {}
+        for key, data in self.slots.items():
+            if isinstance(data, bytes | bytearray):
+                found.setdefault(path_of(key), []).append((key, bytes(data)))
+        for path, pairs in found.items():
+            self.node(path).install(tuple(pairs))
+        if self.watching:
+            self.watch_all()
+
+    def make_table(self, path: str, owner: RecordNode, spec: FieldSpec) -> TableNode:
+        """Return the node of a table field."""
+        assert spec.record is not None
+        assert spec.presence is not None
+        return TableNode(path, owner, spec.record, spec.presence)
+
+    def node(self, path: str) -> SlotNode:
+        """Return the node of a slot's path; one without an owner if it is not declared."""
+        node = self._nodes.get(path)
+        if node is None:
+            node = self.root.descend(path.split("/"), 0) or SlotNode(path, None)
+            self._nodes[path] = node
+        return node
+
+    def undeclared(self) -> Iterator[SlotNode]:
+        """Yield the live nodes of paths that the schema does not know."""
+        for node in self._nodes.values():
+            if node.owner is None and node.pairs:
+                yield node
+
+    def take(self, events: Iterable[Mapping[str, Any]]) -> dict[Path, None]:
+        """Take over what changed in the map of slots; return the paths touched, in order.
+
+        Args:
+            events: the map's changes, as the CRDT library reports them.
+        """
+        changes: dict[str, dict[str, bytes | None]] = {}
+        for event in events:
+            for key, change in event.items():
+                data = None if change["action"] == "delete" else change["newValue"]
+                if data is None or isinstance(data, bytes | bytearray):
+                    changes.setdefault(path_of(key), {})[key] = (
+                        None if data is None else bytes(data)
+                    )
+        paths: dict[Path, None] = {}
+        for path, keys in changes.items():
+            node = self.node(path)
+            pairs = dict(node.pairs)
+            for key, data in keys.items():
+                if data is None:
+                    pairs.pop(key, None)
+                else:
+                    pairs[key] = data
+            node.install(tuple(pairs.items()))
+            paths[node.keys] = None
+        for root in self.changed:
+            paths[root.keys] = None
+        self.changed.clear()
+        return paths
+
+    def listen(self) -> None:
+        """Get ready for changes from elsewhere."""
+        while self.unheard:
+            self.unheard.popitem()[0].listen()
+
+    def watch_all(self) -> None:
+        """Follow every text and list, so that observers hear of changes to unread ones."""
+        self.watching = True
+        stack = [self.root]
+        while stack:
+            record = stack.pop()
+            self.watch(record)
+            for spec in record.schema.fields.values():
+                if spec.kind == "table":
+                    stack.extend(record.child(spec.name).records.values())
+
+    def watch(self, record: RecordNode) -> None:
+        """Follow a record's texts and lists."""
+        for spec in record.schema.fields.values():
+            if spec.kind in {"text", "list"}:
+                self.unheard[record.child(spec.name)] = None
+
+    def conflicts(self) -> Iterator[ValueNode]:
+        """Yield the contested fields of records that exist."""
+        for node in list(self.contested):
+            if len(node.slots()) > 1 and _shown(node):
+                yield node
+
+
+def _shown(node: Node) -> bool:
+    owner = node.owner
+    while owner is not None:
+        if not owner.exists:
+            return False
+        owner = owner.owner
+    return True

@@ -1,0 +1,28 @@
+"""Named limits on what one entry and one log may be. Wire limits are in `crdtsync.sync.limits`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an entry may be at the most. The same numbers hold for writing and for receiving.
+
+    Attributes:
+        entry_bytes_max: an encoded entry. Below 512 KiB, so that every storage engine can hold it.
+        name_length_max: characters in an action's name and in a document's name.
+        argument_bytes_max: an action's encoded arguments.
+        depth_max: nesting of lists and dicts in one value.
+        held_entries_max: entries that wait for their causal past, per document.
+        held_bytes_max: the same in bytes.
+    """
+
+    entry_bytes_max: int = 480 * 1024
+    name_length_max: int = 512
+    argument_bytes_max: int = 64 * 1024
+    depth_max: int = 32
+    held_entries_max: int = 10_000
+    held_bytes_max: int = 16 * 1024 * 1024

@@ -1,0 +1,317 @@
+"""Entries: the immutable records of actions, chained by hash into one log per replica.
+
+An entry is one deterministic CBOR array::
+
+    [version, document, replica, seq, previous_hash, dependencies, time, schema_version,
+     name, arguments, update, extra]
+
+- `seq` counts 1, 2, 3 … without gaps within (document, replica).
+- `previous_hash` is the SHA-256 of the same log's entry before it (32 zero bytes for the first).
+- `dependencies` is `[[replica, seq, hash], …]`: the heads of other logs that became known since
+  the entry before. With `previous_hash` it gives the exact causal past of every entry.
+- `time` is the hybrid logical clock.
+- `update` is a Yjs v1 update that holds structs of this replica only.
+- `extra` is a dict, mostly empty; a log's first entry names its user there.
+
+The bytes are what is stored, hashed, sent and fanned out: encoded once, never again.
+Read next: `crdtsync.document` (who makes entries), `crdtsync.replica` (who keeps them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, NamedTuple
+
+from crdtsync.codec import decode, encode
+from crdtsync.errors import (
+    BrokenChainError,
+    CodecError,
+    ForeignStructsError,
+    LimitError,
+    MalformedEntryError,
+    SequenceGapError,
+)
+from crdtsync.identity import is_replica_id
+from crdtsync.limits import Limits
+
+__all__ = [
+    "EMPTY_HEAD",
+    "EMPTY_UPDATE",
+    "VERSION",
+    "Cursor",
+    "Dependency",
+    "Entry",
+    "Head",
+    "check_follows",
+    "check_structs",
+    "decode_entry",
+    "make_entry",
+]
+
+VERSION = 1
+HASH_BYTES = 32
+EMPTY_UPDATE = b"\x00\x00"
+"""A Yjs v1 update without structs and without deletions."""
+
+_FIELDS = 12
+_TIME_MAX = 2**64
+_LIMITS = Limits()
+
+
+class Head(NamedTuple):
+    """The end of a log: its last number and that entry's hash."""
+
+    seq: int
+    hash: bytes
+
+
+EMPTY_HEAD = Head(0, bytes(HASH_BYTES))
+
+
+class Dependency(NamedTuple):
+    """The head of another replica's log that an entry's author had come to know."""
+
+    replica: int
+    seq: int
+    hash: bytes
+
+
+class Cursor(NamedTuple):
+    """Where a connection has got to in a server's log of a document.
+
+    `epoch` names one incarnation of that log; in another one the offset means nothing.
+    """
+
+    epoch: bytes
+    offset: int
+
+
+class Entry(NamedTuple):
+    """One action as it stands in a log. `data` is its bytes, `hash` their SHA-256."""
+
+    document: str
+    replica: int
+    seq: int
+    previous_hash: bytes
+    dependencies: tuple[Dependency, ...]
+    time: int
+    schema_version: int
+    name: str
+    arguments: dict[str, Any]
+    update: bytes
+    extra: dict[str, Any]
+    data: bytes
+    hash: bytes
+
+    @property
+    def user(self) -> str | None:
+        """The user a log's first entry names; None for the others."""
+        user = self.extra.get("user")
+        return user if isinstance(user, str) else None
+
+
+def make_entry(
+    document: str,
+    replica: int,
+    head: Head,
+    time: int,
+    name: str,
+    update: bytes,
+    *,
+    dependencies: tuple[Dependency, ...] = (),
+    schema_version: int = 1,
+    arguments: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
+    limits: Limits = _LIMITS,
+) -> Entry:
+    """Make the entry that follows `head`.
+
+    Raises:
+        LimitError: the entry, its name or its arguments are larger than the limits allow.
+        TypeError, ValueError: the arguments cannot be encoded.
+    """
+    if len(name) > limits.name_length_max:
+        raise LimitError("name_length_max", limits.name_length_max, len(name), "an action's name")
+    arguments = arguments or {}
+    extra = extra or {}
+    seq = head.seq + 1
+    fields = (
+        VERSION,
+        document,
+        replica,
+        seq,
+        head.hash,
+        dependencies,
+        time,
+        schema_version,
+        name,
+        arguments,
+        update,
+        extra,
+    )
+    data = encode(fields)
+    if len(data) > limits.argument_bytes_max:
+        _check_size(name, arguments, data, limits)
+    return Entry(*fields[1:], data, hashlib.sha256(data).digest())  # type: ignore[arg-type]  # the tuple above, less its version
+
+
+def _check_size(name: str, arguments: dict[str, Any], data: bytes, limits: Limits) -> None:
+    size = len(encode(arguments))
+    if size > limits.argument_bytes_max:
+        what = f"the size in bytes of the arguments of action {name!r}"
+        raise LimitError("argument_bytes_max", limits.argument_bytes_max, size, what)
+    if len(data) > limits.entry_bytes_max:
+        what = f"the size in bytes of action {name!r} (split it into several)"
+        raise LimitError("entry_bytes_max", limits.entry_bytes_max, len(data), what)
+
+
+def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
+    """Read an entry from its bytes, trusting nothing.
+
+    Raises:
+        MalformedEntryError: the bytes are not an entry of a version we know, or too large.
+    """
+    if len(data) > limits.entry_bytes_max:
+        raise MalformedEntryError(
+            f"{len(data):,} bytes, more than entry_bytes_max={limits.entry_bytes_max:,}"
+        )
+    try:
+        fields = decode(data, depth_max=limits.depth_max)
+    except CodecError as error:
+        raise MalformedEntryError(str(error)) from error
+    if type(fields) is not list or len(fields) != _FIELDS:
+        raise MalformedEntryError(f"not an array of {_FIELDS} items")
+    version, document, replica, seq, previous, depends, time, schema, name, args, update, extra = (
+        fields
+    )
+    if version != VERSION:
+        raise MalformedEntryError(f"entry version {version!r}; this crdtsync knows {VERSION}")
+    if not (
+        type(document) is str
+        and is_replica_id(replica)
+        and type(seq) is int
+        and 0 < seq <= 2**53
+        and type(previous) is bytes
+        and len(previous) == HASH_BYTES
+        and type(depends) is list
+        and type(time) is int
+        and 0 <= time < _TIME_MAX
+        and type(schema) is int
+        and type(name) is str
+        and type(args) is dict
+        and type(update) is bytes
+        and type(extra) is dict
+        and len(name) <= limits.name_length_max
+        and len(document) <= limits.name_length_max
+    ):
+        raise MalformedEntryError("an item has the wrong type or range")
+    dependencies = tuple(map(_decode_dependency, depends)) if depends else ()
+    return Entry(
+        document,
+        replica,
+        seq,
+        previous,
+        dependencies,
+        time,
+        schema,
+        name,
+        args,
+        update,
+        extra,
+        data,
+        hashlib.sha256(data).digest(),
+    )
+
+
+def _decode_dependency(item: Any) -> Dependency:
+    if type(item) is list and len(item) == 3:  # noqa: PLR2004 - replica, seq, hash
+        replica, seq, hash_ = item
+        if (
+            is_replica_id(replica)
+            and type(seq) is int
+            and seq > 0
+            and type(hash_) is bytes
+            and len(hash_) == HASH_BYTES
+        ):
+            return Dependency(replica, seq, hash_)
+    raise MalformedEntryError("a dependency is not [replica, seq, hash]")
+
+
+def check_follows(entry: Entry, head: Head) -> None:
+    """Check that an entry is the next one after a log's head.
+
+    Raises:
+        SequenceGapError: entries between `head` and this one are missing.
+        BrokenChainError: it has the next number, but was chained to something else.
+    """
+    if entry.seq != head.seq + 1:
+        raise SequenceGapError(
+            f"expected entry {head.seq + 1} next",
+            document=entry.document,
+            replica=entry.replica,
+            seq=entry.seq,
+        )
+    if entry.previous_hash != head.hash:
+        raise BrokenChainError(
+            f"it follows another entry {head.seq} than the one held here",
+            document=entry.document,
+            replica=entry.replica,
+            seq=entry.seq,
+        )
+
+
+def check_structs(entry: Entry) -> int | None:
+    """Check that an entry's update writes in its own replica's name only.
+
+    The first four varuints of a Yjs v1 update are (sections, structs, client, clock); an update of
+    one transaction has a section for each client that wrote, so ours has one at the most.
+
+    Returns:
+        The CRDT clock at which its structs begin; None if it only deletes.
+
+    Raises:
+        ForeignStructsError: it holds structs of another replica.
+        MalformedEntryError: the update is cut short.
+    """
+    update = entry.update
+    try:
+        sections, at = _read_varuint(update, 0)
+        if sections == 0:
+            return None
+        _, at = _read_varuint(update, at)
+        client, at = _read_varuint(update, at)
+        clock, at = _read_varuint(update, at)
+    except IndexError as error:
+        raise MalformedEntryError(
+            "its CRDT update is cut short",
+            document=entry.document,
+            replica=entry.replica,
+            seq=entry.seq,
+        ) from error
+    if sections != 1 or client != entry.replica:
+        raise ForeignStructsError(
+            f"its CRDT update writes in the name of replica {client:x}"
+            if sections == 1
+            else f"its CRDT update writes in the name of {sections} replicas",
+            document=entry.document,
+            replica=entry.replica,
+            seq=entry.seq,
+        )
+    return clock
+
+
+def _read_varuint(data: bytes, at: int) -> tuple[int, int]:
+    byte = data[at]
+    if byte < 0x80:  # noqa: PLR2004 - lib0's varuint: seven bits a byte, low ones first
+        return byte, at + 1
+    value = byte & 0x7F
+    shift = 7
+    while True:
+        at += 1
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:  # noqa: PLR2004
+            return value, at + 1
+        shift += 7
+        if shift > 63:  # noqa: PLR2004 - a client id has 53 bits, so this is no update
+            raise IndexError

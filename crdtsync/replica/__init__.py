@@ -1,0 +1,10 @@
+"""A device: its store, its documents, and what it still has to send.
+
+Read `ledger` (one document's logs as stored), `store` (the file) and `replica` (the whole).
+"""
+
+from crdtsync.replica.ledger import Ledger, Missing, Received
+from crdtsync.replica.replica import Replica
+from crdtsync.replica.verify import Problem
+
+__all__ = ["Ledger", "Missing", "Problem", "Received", "Replica"]

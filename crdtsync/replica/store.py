@@ -1,0 +1,181 @@
+"""The replica's file: entries, snapshots, and how far each document has been synchronized."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import apsw
+
+from crdtsync.codec import decode, encode
+from crdtsync.document import Snapshot
+from crdtsync.errors import CodecError, StorageError
+from crdtsync.identity import new_replica_id
+from crdtsync.log import Cursor
+from crdtsync.storage import Durability, EntryTable, open_file
+from crdtsync.storage.entries import SCHEMA as ENTRIES_SCHEMA
+from crdtsync.vector import from_pairs, to_pairs
+
+__all__ = ["Progress", "Store"]
+
+SCHEMA = (
+    ENTRIES_SCHEMA
+    + """
+CREATE TABLE IF NOT EXISTS progress(
+    document INTEGER PRIMARY KEY,
+    sent INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    epoch BLOB,
+    cursor INTEGER
+);
+CREATE TABLE IF NOT EXISTS snapshots(
+    document INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL,
+    state BLOB NOT NULL,
+    clocks BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS users(
+    document INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    user TEXT NOT NULL,
+    PRIMARY KEY(document, replica)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS damaged(
+    place INTEGER NOT NULL,
+    document INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    reason TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS schemas(
+    document INTEGER PRIMARY KEY,
+    description BLOB NOT NULL
+);
+"""
+)
+
+
+class Progress(NamedTuple):
+    """How far a document has been synchronized.
+
+    Attributes:
+        sent: number up to which our entries may have been seen by others.
+        acknowledged: number up to which they are durable at the server.
+        cursor: how far we have got in the server's log.
+    """
+
+    sent: int = 0
+    acknowledged: int = 0
+    cursor: Cursor | None = None
+
+
+class Store:
+    """An open replica file."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, durability: Durability, read_only: bool = False
+    ) -> None:
+        self.file = open_file(path, "replica", SCHEMA, durability=durability, read_only=read_only)
+        self.path = self.file.path
+        self.read_only = read_only
+        self.entries = EntryTable(self.file.connection)
+        try:
+            self.replica = self._identify()
+        except BaseException:
+            self.file.close()
+            raise
+
+    def _identify(self) -> int:
+        try:
+            found: int | None = self.file.connection.execute(
+                "SELECT value FROM meta WHERE name = 'replica'"
+            ).get
+        except apsw.Error as error:
+            raise self.file.error(error) from error
+        if found is None:
+            if self.read_only:
+                raise StorageError("the store names no replica", path=self.path)
+            found = new_replica_id()
+            with self.file.transaction() as connection:
+                connection.execute("INSERT INTO meta VALUES('replica', ?)", (found,))
+        return found
+
+    def progress(self, document: int) -> Progress:
+        """Return how far a document has been synchronized."""
+        row: tuple[int, int, bytes | None, int] | None = self.file.connection.execute(
+            "SELECT sent, acknowledged, epoch, cursor FROM progress WHERE document = ?",
+            (document,),
+        ).fetchone()
+        if row is None:
+            return Progress()
+        sent, acknowledged, epoch, offset = row
+        return Progress(sent, acknowledged, None if epoch is None else Cursor(epoch, offset))
+
+    def write_progress(self, document: int, progress: Progress) -> None:
+        """Keep how far a document has been synchronized. Call it inside a transaction."""
+        epoch, offset = progress.cursor or (None, None)
+        self.file.connection.execute(
+            "INSERT OR REPLACE INTO progress VALUES(?, ?, ?, ?, ?)",
+            (document, progress.sent, progress.acknowledged, epoch, offset),
+        )
+
+    def users(self, document: int) -> dict[int, str]:
+        """Return who uses each replica, as far as the logs have said."""
+        rows = self.file.connection.execute(
+            "SELECT replica, user FROM users WHERE document = ?", (document,)
+        )
+        return dict(rows)
+
+    def write_user(self, document: int, replica: int, user: str) -> None:
+        """Keep who uses a replica. Call it inside a transaction."""
+        self.file.connection.execute(
+            "INSERT OR REPLACE INTO users VALUES(?, ?, ?)", (document, replica, user)
+        )
+
+    def snapshot(self, document: int) -> Snapshot | None:
+        """Return the newest snapshot; None where there is none that can be read."""
+        row: tuple[int, bytes, bytes] | None = self.file.connection.execute(
+            "SELECT position, state, clocks FROM snapshots WHERE document = ?", (document,)
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            return Snapshot(row[0], row[1], from_pairs(decode(row[2])))
+        except (CodecError, TypeError, ValueError):
+            return None
+
+    def write_snapshot(self, document: int, snapshot: Snapshot) -> None:
+        """Keep a snapshot in place of the one before."""
+        with self.file.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO snapshots VALUES(?, ?, ?, ?)",
+                (
+                    document,
+                    snapshot.position,
+                    snapshot.state,
+                    encode(to_pairs(snapshot.clocks)),
+                ),
+            )
+
+    def schema_description(self, document: int) -> Any:
+        """Return what the document's class was when it was opened last; None if it never was."""
+        found = self.file.connection.execute(
+            "SELECT description FROM schemas WHERE document = ?", (document,)
+        ).get
+        try:
+            return None if found is None else decode(found)
+        except CodecError:
+            return None
+
+    def write_schema_description(self, document: int, description: Any) -> None:
+        """Keep what the document's class is."""
+        if description != self.schema_description(document):
+            with self.file.transaction() as connection:
+                connection.execute(
+                    "INSERT OR REPLACE INTO schemas VALUES(?, ?)", (document, encode(description))
+                )
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()

@@ -1,0 +1,190 @@
+"""One SQLite file, opened by one process, through apsw.
+
+apsw brings a current SQLite of its own: versions before 3.51.3 can corrupt a write-ahead log when
+two connections checkpoint at once. There is one connection, and a second process is kept out by a
+lock on the sidecar file `NAME-lock`, which the operating system drops when its holder dies. The
+database itself stays unlocked between transactions, so other programs may read it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal, TypeAlias
+
+import apsw
+
+from crdtsync.errors import StorageError, StoreFormatError, StoreLockedError
+
+__all__ = ["Durability", "StoreFile", "open_file"]
+
+Durability: TypeAlias = Literal["process", "power"]
+"""What a commit survives: the death of the process, or the loss of power too."""
+
+APPLICATION_ID = 0x43524453  # "CRDS": tells `file(1)` and us whose database this is
+FORMAT_VERSION = 1
+_SYNCHRONOUS = {"process": "NORMAL", "power": "FULL"}
+_BUSY_TIMEOUT_MS = 5_000
+
+
+class StoreFile:
+    """An open store. Made by `open_file`.
+
+    Attributes:
+        path: where it is; `:memory:` for one that is nowhere.
+        connection: the only connection to it.
+    """
+
+    def __init__(
+        self, path: str, connection: apsw.Connection, lock: apsw.Connection | None
+    ) -> None:
+        self.path = path
+        self.connection = connection
+        self._lock = lock
+
+    @contextmanager
+    def transaction(self, *, durable: bool = False) -> Iterator[apsw.Connection]:
+        """Run statements that are kept together or not at all.
+
+        Args:
+            durable: survive the loss of power, whatever durability the file was opened with.
+
+        Raises:
+            StorageError: they could not be kept; nothing was changed.
+        """
+        connection = self.connection
+        try:
+            ordinary = connection.pragma("synchronous")
+            if durable:
+                connection.pragma("synchronous", "FULL")
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            finally:
+                if durable:
+                    connection.pragma("synchronous", ordinary)
+        except apsw.Error as error:
+            raise self.error(error) from error
+
+    def error(self, error: apsw.Error) -> StorageError:
+        """Say an apsw error in our words."""
+        return _explain(error, self.path)
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self.connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def open_file(
+    path: str | os.PathLike[str],
+    kind: str,
+    schema: str,
+    *,
+    durability: Durability = "process",
+    read_only: bool = False,
+) -> StoreFile:
+    """Open a store, making it where there is none.
+
+    Args:
+        path: the file, or `:memory:`.
+        kind: what it is a store of (`replica`, `server`); another kind is refused.
+        schema: SQL that makes the tables that are not there yet.
+        durability: what an ordinary commit survives.
+        read_only: look at a store that another process may have open. It must exist.
+
+    Raises:
+        StoreLockedError: another process has it open.
+        StoreFormatError: it is something else than a store of this kind and version.
+        StorageError: it cannot be opened or made.
+    """
+    path = os.fspath(path)
+    in_memory = path == ":memory:"
+    if read_only and not os.path.exists(path):
+        raise StorageError("there is no such file", path=path)
+    lock = None if in_memory or read_only else _take_lock(path)
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = None
+    try:
+        connection = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY if read_only else flags)
+        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        _check_format(connection, path, kind, new_allowed=not read_only)
+        if not read_only:
+            connection.pragma("journal_mode", "WAL")
+            connection.pragma("synchronous", _SYNCHRONOUS[durability])
+            connection.execute(schema)
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if lock is not None:
+            lock.close()
+        if isinstance(error, apsw.Error):
+            raise _explain(error, path) from error
+        raise
+    return StoreFile(path, connection, lock)
+
+
+def _take_lock(path: str) -> apsw.Connection:
+    """Hold a lock that lasts as long as this process does."""
+    try:
+        lock = apsw.Connection(path + "-lock")
+    except apsw.Error as error:
+        raise _explain(error, path) from error
+    try:
+        lock.pragma("locking_mode", "EXCLUSIVE")
+        lock.execute("BEGIN EXCLUSIVE")
+    except apsw.BusyError as error:
+        lock.close()
+        raise StoreLockedError(
+            "another process has this store open; a store belongs to one process at a time "
+            "(connect the others to a server instead)",
+            path=path,
+        ) from error
+    except apsw.Error as error:
+        lock.close()
+        raise _explain(error, path) from error
+    return lock
+
+
+def _check_format(connection: apsw.Connection, path: str, kind: str, *, new_allowed: bool) -> None:
+    application = connection.pragma("application_id")
+    if application == 0 and new_allowed and not list(connection.execute("PRAGMA table_list(meta)")):
+        if list(connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1")):
+            raise StoreFormatError("this is an SQLite database of another program", path=path)
+        with connection:
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", FORMAT_VERSION)
+            connection.execute("CREATE TABLE meta(name TEXT PRIMARY KEY, value)")
+            connection.execute("INSERT INTO meta VALUES('kind', ?)", (kind,))
+        return
+    if application != APPLICATION_ID:
+        raise StoreFormatError("this is not a crdtsync store", path=path)
+    version = connection.pragma("user_version")
+    if version != FORMAT_VERSION:
+        raise StoreFormatError(
+            f"written in format {version}; this crdtsync reads format {FORMAT_VERSION}", path=path
+        )
+    found = connection.execute("SELECT value FROM meta WHERE name = 'kind'").get
+    if found != kind:
+        raise StoreFormatError(f"this is the store of a {found}, not of a {kind}", path=path)
+
+
+def _explain(error: apsw.Error, path: str) -> StorageError:
+    if isinstance(error, apsw.NotADBError):
+        return StoreFormatError("this is not a crdtsync store", path=path)
+    if isinstance(error, apsw.CorruptError):
+        return StorageError(f"the file is damaged: {error}", path=path)
+    if isinstance(error, apsw.FullError):
+        return StorageError("the disk is full; nothing was changed: make room", path=path)
+    if isinstance(error, apsw.CantOpenError):
+        return StorageError(
+            "cannot be opened: does its folder exist, and may this user write there?", path=path
+        )
+    return StorageError(f"{type(error).__name__}: {error}", path=path)

@@ -1,0 +1,31 @@
+"""Question: two people set a field without having seen each other; must one of them lose?
+
+Answer: no. The field shows the later value, and stays in conflict, listing every value with its
+author, until somebody writes it again.
+
+Law: what is kept is the set of live candidates, which is the same on every replica; what is shown
+meanwhile is `LastWriterWins`' choice.
+
+Source: Shapiro et al., "A Comprehensive Study of Convergent and Commutative Replicated Data Types",
+INRIA RR-7506, 2011 (multi-value register).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from crdtsync.strategy import Candidate
+
+__all__ = ["KeepAll"]
+
+
+class KeepAll:
+    """All concurrent writes are kept for the app or a person to decide."""
+
+    name = "keep-all"
+    version = 1
+
+    def resolve(self, candidates: Sequence[Candidate[Any]], /) -> Any:
+        """Return the value shown until somebody decides."""
+        return candidates[-1].value
