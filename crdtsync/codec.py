@@ -17,7 +17,7 @@ import cbor2
 
 from crdtsync.errors import CodecError
 
-__all__ = ["DEPTH_MAX", "check_value", "copy_value", "decode", "encode"]
+__all__ = ["DEPTH_MAX", "FLAT", "check_value", "copy_value", "decode", "encode"]
 
 DEPTH_MAX = 32
 """Nesting of lists and dicts that a value may have."""
@@ -57,8 +57,17 @@ def _refuse_tag(*_: object) -> NoReturn:
 _SEMANTIC_DECODERS: Any = dict.fromkeys(_TAGS_KNOWN_TO_CBOR2 - _TAGS_ALLOWED, _refuse_tag)
 
 
-def encode(value: object) -> bytes:
+FLAT = frozenset({str, bool, int, bytes, type(None)})
+"""Types of which CBOR has one encoding only."""
+
+
+def encode(value: object, *, flat: bool = False) -> bytes:
     """Encode a value; equal values give equal bytes.
+
+    Args:
+        value: what to encode.
+        flat: the caller knows that it is made of `FLAT` types, arrays and dicts of one key at the
+            most. The bytes are the same, at half the cost.
 
     Raises:
         ValueError: a string holds a lone surrogate, which UTF-8 cannot carry.
@@ -68,7 +77,7 @@ def encode(value: object) -> bytes:
     '83016161f6'
     """
     try:
-        return cbor2.dumps(value, canonical=True)
+        return cbor2.dumps(value, canonical=not flat)
     except UnicodeEncodeError as error:
         raise ValueError(f"text with a lone surrogate cannot be stored: {error}") from error
     except cbor2.CBOREncodeError as error:

@@ -22,7 +22,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, NamedTuple
 
-from crdtsync.codec import decode, encode
+from crdtsync.codec import FLAT, decode, encode
 from crdtsync.errors import (
     BrokenChainError,
     CodecError,
@@ -149,7 +149,10 @@ def make_entry(
         update,
         extra,
     )
-    data = encode(fields)
+    # One key has one order: such arguments are encoded alike with and without sorting.
+    flat = not extra and len(arguments) <= 1
+    flat = flat and all(type(value) in FLAT for value in arguments.values())
+    data = encode(fields, flat=flat)
     if len(data) > limits.argument_bytes_max:
         _check_size(name, arguments, data, limits)
     return Entry(*fields[1:], data, hashlib.sha256(data).digest())  # type: ignore[arg-type]  # the tuple above, less its version

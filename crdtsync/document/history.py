@@ -27,8 +27,7 @@ class Log:
         return self._journal.count
 
     def __iter__(self) -> Iterator[Entry]:
-        for _, entry in self._journal.entries():
-            yield entry
+        return self._journal.entries()
 
     def user_of(self, replica: int) -> str | None:
         """Return who uses a replica, as its log says."""

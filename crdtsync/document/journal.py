@@ -11,17 +11,19 @@ __all__ = ["Journal", "Snapshot"]
 
 
 class Snapshot(NamedTuple):
-    """A document's CRDT state up to a position in the stored order of entries.
+    """A document's CRDT state up to a state vector.
 
     Attributes:
-        position: of the last entry it holds.
+        vector: the entries it holds.
         state: a Yjs v1 update of the whole state.
         clocks: the CRDT clocks it must give once loaded.
+        slots: the live slots in it, which the CRDT library would be slow to list.
     """
 
-    position: int
+    vector: dict[int, int]
     state: bytes
     clocks: dict[int, int]
+    slots: dict[str, bytes]
 
 
 class Journal(Protocol):
@@ -81,8 +83,8 @@ class Journal(Protocol):
         """Keep a snapshot in place of the one before."""
         ...
 
-    def entries(self, after: int = 0) -> Iterator[tuple[int, Entry]]:
-        """Yield (position, entry) in causal order, each checked against its chain.
+    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
+        """Yield the entries above a state vector in causal order, checked against their chains.
 
         Raises:
             CorruptLogError: a stored entry does not fit.

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pycrdt
@@ -26,9 +26,10 @@ from crdtsync.document.node import Node
 from crdtsync.document.path import Path
 from crdtsync.document.record import RecordNode
 from crdtsync.document.schema import Schema
+from crdtsync.document.slots import ROOT
 from crdtsync.document.table import TableEdit
 from crdtsync.document.value import Conflict
-from crdtsync.document.view import View
+from crdtsync.document.view import View, slot_changes
 from crdtsync.document.writer import Writer
 from crdtsync.errors import ActionError, CorruptLogError
 from crdtsync.log import Entry, check_structs
@@ -39,6 +40,7 @@ _log = logging.getLogger("crdtsync.document")
 
 _ENTRIES_PER_TRANSACTION = 200
 _SNAPSHOT_BYTES_MIN = 1024 * 1024
+_FAILURES_LOGGED_MAX = 10
 _KEY_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: sorts as the numbers do
 
 
@@ -56,7 +58,7 @@ class LiveDocument:
         self.journal = journal
         self.observers = Observers()
         self._schema_version = schema_version
-        self._view = View(schema, journal.users)
+        self.view = View(schema, journal.users)
         self._action: Action | None = None
         self._deferred: list[Entry] = []
         self._updates: list[bytes] = []
@@ -67,12 +69,6 @@ class LiveDocument:
 
     # --- looking -------------------------------------------------------------------------------
 
-    @property
-    def view(self) -> View:
-        """The materialized state."""
-        self._view.build()
-        return self._view
-
     def visible_action(self) -> Action | None:
         """Return the open action if this task is in its body."""
         action = self._action
@@ -81,7 +77,7 @@ class LiveDocument:
     @property
     def root(self) -> RecordNode:
         """The node of the document itself."""
-        return self._view.root
+        return self.view.root
 
     def plain(self) -> dict[str, Any]:
         """Return the committed view as plain Python."""
@@ -124,7 +120,6 @@ class LiveDocument:
             node: what it edits.
             atomic: several edits will be made, which belong together.
         """
-        self.view  # noqa: B018 - edits are made to nodes that are up to date
         owner = node.owner
         if owner is not None and owner.table is not None and not self._present(owner):
             raise ActionError(
@@ -138,7 +133,6 @@ class LiveDocument:
 
     def action(self, name: str, arguments: dict[str, Any]) -> AbstractContextManager[Action]:
         """Begin an action, or a part of the one whose body is running."""
-        self.view  # noqa: B018
         action = self._running_action()
         if action is None:
             for key, value in arguments.items():
@@ -186,7 +180,7 @@ class LiveDocument:
                 self.apply(deferred)
 
     def _commit(self, action: Action) -> None:
-        journal, view = self.journal, self._view
+        journal, view = self.journal, self.view
         seq = journal.next_seq
         time = journal.tick()
         updates: list[bytes] = []
@@ -222,25 +216,14 @@ class LiveDocument:
         if self._action is not None:
             self._deferred.extend(entries)
             return
-        view = self._view
-        events: list[Any] = []
-
-        def collect(event: Any) -> None:
-            events.append(event.keys)
-
-        if view.built:
-            view.listen()
-            subscription = view.slots.observe(collect)
-            try:
-                applied = self._apply_all(entries)
-            finally:
-                view.slots.unobserve(subscription)
-        else:
+        view = self.view
+        view.listen()
+        with self._slot_events() as events:
             applied = self._apply_all(entries)
         paths: dict[Path, None] = {}
         if not applied:
             self.load()
-        elif view.built:
+        else:
             paths = view.take(events)
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), tuple(paths)))
@@ -275,14 +258,13 @@ class LiveDocument:
         """
         self._deferred.clear()
         try:
-            loaded = self._load_quickly()
+            slots = self._load_quickly(self.journal.snapshot())
         except CorruptLogError:
             self.journal.set_damage_aside()
-            loaded = self._load_quickly(with_snapshot=False)
-        if not loaded:
-            while not self._load_carefully():
-                pass
-        self._view.attach(self._doc)
+            slots = self._load_quickly(None)
+        while slots is None:
+            slots = self._load_carefully()
+        self.view.show(self._doc, slots)
 
     def _begin(self) -> None:
         self._doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=self.journal.replica)
@@ -292,31 +274,49 @@ class LiveDocument:
         if self._committing:
             self._updates.append(event.update)
 
-    def _load_quickly(self, *, with_snapshot: bool = True) -> bool:
+    @contextmanager
+    def _slot_events(self) -> Iterator[list[Any]]:
+        """Collect what changes in the map of slots."""
+        events: list[Any] = []
+        slots = self._doc.get(ROOT, type=pycrdt.Map)
+        subscription = slots.observe(lambda event: events.append(event.keys))
+        try:
+            yield events
+        finally:
+            slots.unobserve(subscription)
+
+    def _load_quickly(self, snapshot: Snapshot | None) -> dict[str, bytes] | None:
+        """Return the live slots; None if an entry cannot be applied."""
         self._begin()
-        position = size = 0
-        snapshot = self.journal.snapshot() if with_snapshot else None
+        size = 0
+        slots: dict[str, bytes] = {}
+        vector: dict[int, int] = {}
         if snapshot is not None:
             if self._apply_snapshot(snapshot):
-                position = snapshot.position
+                vector, slots = snapshot.vector, snapshot.slots
             else:
                 _log.warning("document %r: its snapshot is not usable", self.journal.name)
                 self._begin()
-        entries = self.journal.entries(position)
+        entries = self.journal.entries(vector)
         while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
-            if not self._apply_all([entry for _, entry in batch]):
-                return False
-            position = batch[-1][0]
-            size += sum(len(entry.data) for _, entry in batch)
+            with self._slot_events() as events:
+                if not self._apply_all(batch):
+                    return None
+            for key, data in slot_changes(events):
+                if data is None:
+                    slots.pop(key, None)
+                else:
+                    slots[key] = data
+            size += sum(len(entry.data) for entry in batch)
         self._without_effect.clear()
         if size > max(_SNAPSHOT_BYTES_MIN, len(snapshot.state) if snapshot else 0):
-            self.take_snapshot(position)
-        return True
+            self._save_snapshot(slots)
+        return slots
 
-    def _load_carefully(self) -> bool:
-        """Apply entries one by one; False if one spoiled the document and it must begin anew."""
+    def _load_carefully(self) -> dict[str, bytes] | None:
+        """Apply entries one by one; None if one spoiled the document and it must begin anew."""
         self._begin()
-        for _, entry in self.journal.entries():
+        for entry in self.journal.entries():
             name = (entry.replica, entry.seq)
             if name in self._without_effect:
                 continue
@@ -332,22 +332,26 @@ class LiveDocument:
                     raise
                 self._leave_out(entry, str(error))
                 if not isinstance(error, ValueError):
-                    return False  # the CRDT library may have applied a part of it
+                    return None  # the CRDT library may have applied a part of it
                 continue
             if begin is not None and clocks(self._doc).get(entry.replica, 0) <= begin:
                 self._leave_out(entry, "it builds on structs that are missing")
-                return False
-        return True
+                return None
+        slots = self._doc.get(ROOT, type=pycrdt.Map)
+        return {
+            key: bytes(data) for key, data in slots.items() if isinstance(data, bytes | bytearray)
+        }
 
     def _leave_out(self, entry: Entry, reason: str) -> None:
         self._without_effect[entry.replica, entry.seq] = reason
-        _log.error(
-            "document %r: entry %d of replica %x stays without effect: %s",
-            self.journal.name,
-            entry.seq,
-            entry.replica,
-            reason,
-        )
+        if len(self._without_effect) <= _FAILURES_LOGGED_MAX:
+            _log.error(
+                "document %r: entry %d of replica %x stays without effect: %s",
+                self.journal.name,
+                entry.seq,
+                entry.replica,
+                reason,
+            )
 
     def _apply_snapshot(self, snapshot: Snapshot) -> bool:
         try:
@@ -358,11 +362,17 @@ class LiveDocument:
             return False
         return clocks(self._doc) == snapshot.clocks
 
-    def take_snapshot(self, position: int) -> None:
-        """Keep the CRDT state, so that the next load need not replay the log up to here."""
-        if self._without_effect:
-            return
-        self.journal.save_snapshot(Snapshot(position, self._doc.get_update(), clocks(self._doc)))
+    def take_snapshot(self) -> None:
+        """Keep the state, so that the next load need not replay the log up to here.
+
+        Not while an entry is without effect: a snapshot would hide that.
+        """
+        if not self._without_effect:
+            self._save_snapshot(self.view.live_slots())
+
+    def _save_snapshot(self, slots: dict[str, bytes]) -> None:
+        state = self._doc.get_update()
+        self.journal.save_snapshot(Snapshot(self.journal.vector, state, clocks(self._doc), slots))
 
     @property
     def crdt_clocks(self) -> dict[int, int]:

@@ -62,8 +62,7 @@ def _is_native(value: Any) -> bool:
     if kind is float:
         return math.isfinite(value) and not value.is_integer()
     if kind is bytes:
-        marked: bool = value.startswith(MARK)
-        return not marked
+        return not bytes(value).startswith(MARK)
     if kind is list:
         return all(_is_native(item) for item in value)
     if kind is dict:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from crdtsync.codec import decode, encode
+from crdtsync.codec import FLAT, decode, encode
 from crdtsync.errors import CodecError
 from crdtsync.identity import is_replica_id
 
@@ -57,7 +57,7 @@ def path_of(key: str) -> str:
 
 def encode_slot(slot: Slot) -> bytes:
     """Return the bytes of a slot's value."""
-    return encode((slot.seq, slot.time, slot.value))
+    return encode((slot.seq, slot.time, slot.value), flat=type(slot.value) in FLAT)
 
 
 def decode_slot(key: str, data: bytes) -> Slot | None:

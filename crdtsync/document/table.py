@@ -164,7 +164,7 @@ class Table(Handle[TableNode], Mapping[str, R]):
     def __contains__(self, key: object) -> bool:
         edits = self._member_edits()
         if edits is not None and key in edits:
-            return edits[key]  # type: ignore[index]
+            return edits[key]
         node = self._node.records.get(key)  # type: ignore[call-overload]
         return node is not None and node.exists
 

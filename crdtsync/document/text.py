@@ -163,29 +163,34 @@ class Text(Handle[TextNode]):
             IndexError: there is no such place.
             ValueError: the text holds a lone surrogate, which UTF-8 cannot carry.
         """
-        at = self._place(index)
+        at = _place(index, len(self))
         if _checked(text):
             self._add("insert", TextStep(at, at, text, attributes))
 
     def append(self, text: str) -> None:
         """Insert at the end."""
-        self.insert(len(self), text)
+        length = len(self)
+        if _checked(text):
+            self._add("append", TextStep(length, length, text, None))
 
     def delete(self, start: int, stop: int) -> None:
         """Delete the characters from `start` up to `stop`."""
-        start, stop = self._place(start), self._place(stop)
+        length = len(self)
+        start, stop = _place(start, length), _place(stop, length)
         if stop > start:
             self._add("delete", TextStep(start, stop, "", None))
 
     def replace(self, start: int, stop: int, text: str) -> None:
         """Put `text` in place of the characters from `start` up to `stop`."""
-        start, stop = self._place(start), self._place(stop)
+        length = len(self)
+        start, stop = _place(start, length), _place(stop, length)
         if _checked(text) or stop > start:
             self._add("replace", TextStep(start, max(start, stop), text, None))
 
     def format(self, start: int, stop: int, attributes: dict[str, Any]) -> None:
         """Give characters attributes (`{"bold": True}`); None as a value takes one away."""
-        start, stop = self._place(start), self._place(stop)
+        length = len(self)
+        start, stop = _place(start, length), _place(stop, length)
         if stop > start and attributes:
             self._add("format", TextStep(start, stop, "", dict(attributes)))
 
@@ -243,13 +248,14 @@ class Text(Handle[TextNode]):
         with self._live.act(name, self._node) as action:
             action.edit(self._node, TextEdit).add(step)
 
-    def _place(self, index: SupportsIndex) -> int:
-        at, length = operator.index(index), len(self)
-        if at < 0:
-            at += length
-        if not 0 <= at <= length:
-            raise IndexError(f"index {index} in a text of {length} characters")
-        return at
+
+def _place(index: SupportsIndex, length: int) -> int:
+    at = operator.index(index)
+    if at < 0:
+        at += length
+    if not 0 <= at <= length:
+        raise IndexError(f"index {index} in a text of {length} characters")
+    return at
 
 
 def _checked(text: str) -> str:

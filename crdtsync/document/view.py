@@ -1,11 +1,14 @@
 """The view: the tree of nodes, and how the CRDT's changes reach it.
 
-Built from the stored slots when somebody first looks, then kept up to date by what changes.
+Built once from the slots that are live, then kept up to date by what changes.
 """
 
 from __future__ import annotations
 
+import gc
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import pycrdt
@@ -20,7 +23,7 @@ from crdtsync.document.table import TableNode
 from crdtsync.document.text import TextNode
 from crdtsync.document.value import ValueNode
 
-__all__ = ["View"]
+__all__ = ["View", "slot_changes"]
 
 
 class View:
@@ -48,10 +51,14 @@ class View:
         self.watching = False
         self.root = RecordNode("", schema, self, None)
         self._nodes: dict[str, SlotNode] = {}
-        self._built = False
 
-    def attach(self, doc: pycrdt.Doc[Any]) -> None:
-        """Show another CRDT document, forgetting all that was shown."""
+    def show(self, doc: pycrdt.Doc[Any], slots: Mapping[str, bytes]) -> None:
+        """Show a CRDT document, forgetting all that was shown.
+
+        Args:
+            doc: the document.
+            slots: the live slots in it.
+        """
         self.doc = doc
         self.slots: pycrdt.Map[Any] = doc.get(ROOT, type=pycrdt.Map)
         self.contested.clear()
@@ -60,26 +67,19 @@ class View:
         self.root.clear()
         for node in self._nodes.values():
             node.clear()
-        self._built = False
-
-    @property
-    def built(self) -> bool:
-        """Whether anybody has looked yet."""
-        return self._built
-
-    def build(self) -> None:
-        """Materialize all slots, if that has not been done."""
-        if self._built:
-            return
-        self._built = True
         found: dict[str, list[tuple[str, bytes]]] = {}
-        for key, data in self.slots.items():
-            if isinstance(data, bytes | bytearray):
-                found.setdefault(path_of(key), []).append((key, bytes(data)))
-        for path, pairs in found.items():
-            self.node(path).install(tuple(pairs))
+        for pair in slots.items():
+            found.setdefault(path_of(pair[0]), []).append(pair)
+        with paused_collection():
+            for path, pairs in found.items():
+                self.node(path).install(tuple(pairs))
         if self.watching:
             self.watch_all()
+
+    def live_slots(self) -> dict[str, bytes]:
+        """Return all live slots, declared or not."""
+        nodes = itertools.chain(self.root.slot_nodes(), self.undeclared())
+        return {key: data for node in nodes for key, data in node.pairs}
 
     def make_table(self, path: str, owner: RecordNode, spec: FieldSpec) -> TableNode:
         """Return the node of a table field."""
@@ -108,13 +108,8 @@ class View:
             events: the map's changes, as the CRDT library reports them.
         """
         changes: dict[str, dict[str, bytes | None]] = {}
-        for event in events:
-            for key, change in event.items():
-                data = None if change["action"] == "delete" else change["newValue"]
-                if data is None or isinstance(data, bytes | bytearray):
-                    changes.setdefault(path_of(key), {})[key] = (
-                        None if data is None else bytes(data)
-                    )
+        for key, data in slot_changes(events):
+            changes.setdefault(path_of(key), {})[key] = data
         paths: dict[Path, None] = {}
         for path, keys in changes.items():
             node = self.node(path)
@@ -154,10 +149,31 @@ class View:
                 self.unheard[record.child(spec.name)] = None
 
     def conflicts(self) -> Iterator[ValueNode]:
-        """Yield the contested fields of records that exist."""
-        for node in list(self.contested):
+        """Yield the contested fields of records that exist, in the order of paths."""
+        for node in sorted(self.contested, key=lambda node: node.keys):
             if len(node.slots()) > 1 and _shown(node):
                 yield node
+
+
+def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield (key, bytes) of slots that were set, (key, None) of those that were deleted."""
+    for event in events:
+        for key, change in event.items():
+            data = None if change["action"] == "delete" else change["newValue"]
+            # What is not bytes is no slot: to us it is as if nothing stood there.
+            yield key, bytes(data) if isinstance(data, bytes | bytearray) else None
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Make many objects without looking for cycles among them, which doubles the cost."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _shown(node: Node) -> bool:

@@ -7,7 +7,6 @@ and everything its author had seen are here; until then it is held back, in boun
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,8 +34,9 @@ from crdtsync.log import (
     decode_entry,
     make_entry,
 )
+from crdtsync.replica.logs import SEQ_MAX
 from crdtsync.replica.store import Progress
-from crdtsync.vector import difference
+from crdtsync.vector import covers
 
 if TYPE_CHECKING:
     from crdtsync.clock import HybridLogicalClock
@@ -109,7 +109,7 @@ class Ledger:
         self._held: dict[tuple[int, int], Entry] = {}
         self._held_bytes = 0
         self.damage: list[CorruptLogError] = []
-        self._document = self.number = self._number()
+        self.number = self._number()
         try:
             self._read()
         except CorruptLogError:
@@ -118,43 +118,48 @@ class Ledger:
     # --- what is stored ------------------------------------------------------------------------
 
     def _number(self) -> int:
-        entries = self._store.entries
+        logs = self._store.logs
         try:
-            number = entries.document_id(self.name)
+            number = logs.document(self.name)
             if number is None:
                 if self._store.read_only:
                     raise StorageError(f"there is no document {self.name!r}", path=self._store.path)
                 with self._store.file.transaction():
-                    number = entries.add_document(self.name)
+                    number = logs.add_document(self.name)
         except apsw.Error as error:
             raise self._store.file.error(error) from error
         return number
 
     def _read(self) -> None:
         """Read how far every log goes."""
-        entries, number = self._store.entries, self._document
+        table = self._store.logs
         self.heads: dict[int, Head] = {}
-        own_place = 0
-        places: dict[int, int] = {}
+        positions: dict[int, int] = {}
         try:
-            for replica in entries.replicas(number):
-                place, data = entries.last(number, replica)
-                entry = self._check(data, replica, place)
-                self.heads[replica] = Head(entry.seq, entry.hash)
-                places[replica] = place
-                if replica == self.replica:
-                    own_place = place
-                    self._clock.resume(entry.time)
-                else:
-                    self._clock.see(entry.time)
-            self._position = entries.last_position(number)
-            self._count = sum(head.seq for head in self.heads.values())
-            self.users: dict[int, str] = self._store.users(number)
-            self.sent, self.acknowledged, self.cursor = self._store.progress(number)
+            self._logs = table.logs(self.number)
+            for replica, log in self._logs.items():
+                last = table.last(log)
+                if last is None:
+                    continue
+                positions[replica], data = last
+                entry = self._check(data, replica, positions[replica])
+                self._take_head(entry)
+            self.users: dict[int, str] = self._store.users(self.number)
+            self.sent, self.acknowledged, self.cursor = self._store.progress(self.number)
         except apsw.Error as error:
             raise self._store.file.error(error) from error
+        self._position = max(positions.values(), default=0)
+        self._count = sum(head.seq for head in self.heads.values())
         # Heads that became known since our last entry: the next one depends on them.
-        self._fresh = {replica for replica, place in places.items() if place > own_place}
+        own = positions.get(self.replica, 0)
+        self._fresh = {replica for replica, position in positions.items() if position > own}
+
+    def _take_head(self, entry: Entry) -> None:
+        self.heads[entry.replica] = Head(entry.seq, entry.hash)
+        if entry.replica == self.replica:
+            self._clock.resume(entry.time)
+        else:
+            self._clock.see(entry.time)
 
     def _check(self, data: bytes, replica: int, position: int) -> Entry:
         try:
@@ -176,41 +181,35 @@ class Ledger:
         )
 
     def _read_sound(self) -> None:
-        """Read how far every log goes, where what is stored is damaged."""
-        if not self._store.read_only:
-            self._read()
-            return
-        self._position = self._store.entries.last_position(self._document)
-        self.users = self._store.users(self._document)
-        self.sent, self.acknowledged, self.cursor = self._store.progress(self._document)
-        self._fresh = set()
-        self.heads = {}
+        """Read how far every log goes, of a store that may not be changed and is damaged."""
+        table = self._store.logs
+        self._logs = table.logs(self.number)
+        self.users = self._store.users(self.number)
+        self.sent, self.acknowledged, self.cursor = self._store.progress(self.number)
+        self._position, self._fresh, self.heads = 0, set(), {}
         for found in self.audit():
             if isinstance(found, Entry):
-                self.heads[found.replica] = Head(found.seq, found.hash)
+                self._take_head(found)
         self._count = sum(head.seq for head in self.heads.values())
 
     def audit(self) -> Iterator[Entry | CorruptLogError]:
-        """Read every stored row in order and say of each whether it fits where it stands.
+        """Read every stored row in the order of arrival and say whether it fits where it stands.
 
         What follows a damaged entry in its log, or depends on one, does not fit either.
         """
         heads: dict[int, Head] = {}
-        for position, replica, seq, data in self._store.entries.rows(self._document):
+        everything = dict.fromkeys(self._logs, SEQ_MAX)
+        for position, replica, seq, data in self._store.logs.read_all(self._logs, {}, everything):
             try:
                 entry = self._check(data, replica, position)
                 head = heads.get(replica, EMPTY_HEAD)
                 if entry.seq != seq:
-                    raise self._corrupt(
-                        f"it says that it is entry {entry.seq}", replica, seq, position
-                    )
+                    raise BrokenChainError(f"it says that it is entry {entry.seq}")
                 check_follows(entry, head)
                 check_structs(entry)
                 if not _ready(entry, head, heads):
-                    raise self._corrupt("an entry it depends on is missing", replica, seq, position)
-            except CorruptLogError as error:
-                yield self._corrupt(error.reason, replica, seq, position)
-            except EntryError as error:
+                    raise SequenceGapError("an entry that it depends on is missing")
+            except (EntryError, CorruptLogError) as error:
                 yield self._corrupt(error.reason, replica, seq, position)
             else:
                 heads[replica] = Head(entry.seq, entry.hash)
@@ -225,19 +224,13 @@ class Ledger:
         self.damage = [found for found in self.audit() if isinstance(found, CorruptLogError)]
         for error in self.damage:
             _log.error("%s", error)
-        if not self._store.read_only:
-            with self._store.file.transaction():
-                for error in self.damage:
-                    self._store.entries.move(
-                        self._document, error.position, "damaged", error.reason
-                    )
-        self._read_sound()
-
-    def _learn_user(self, entry: Entry) -> None:
-        user = entry.user
-        if user is not None:
-            self._store.write_user(self._document, entry.replica, user)
-            self.users[entry.replica] = user
+        if self._store.read_only:
+            self._read_sound()
+            return
+        with self._store.file.transaction():
+            for error in self.damage:
+                self._store.logs.set_aside(self._logs[error.replica], error.seq, error.reason)
+        self._read()
 
     @property
     def vector(self) -> dict[int, int]:
@@ -254,32 +247,31 @@ class Ledger:
         """How many entries are stored."""
         return self._count
 
-    def entries(self, after: int = 0) -> Iterator[tuple[int, Entry]]:
-        """Yield (position, entry) in the order of arrival, each checked against its chain.
+    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
+        """Yield the entries above a state vector in the order of arrival.
+
+        Each is checked against its chain.
 
         Raises:
             CorruptLogError: an entry does not fit. Those yielded before it are sound.
         """
+        after = after or {}
         heads: dict[int, Head] = {}
-        skipped = {error.position for error in self.damage}
         try:
-            for position, data in self._store.entries.read(self._document, after, self._position):
-                if position in skipped:
-                    continue
+            for row in self._store.logs.read_all(self._logs, after, self.vector):
                 try:
-                    entry = decode_entry(data, self._limits)
-                    head = heads.get(entry.replica)
+                    entry = decode_entry(row.data, self._limits)
+                    head = heads.get(row.replica)
                     if head is None:
-                        head = Head(entry.seq - 1, entry.previous_hash) if after else EMPTY_HEAD
+                        begun = after.get(row.replica, 0)
+                        head = Head(begun, entry.previous_hash) if begun else EMPTY_HEAD
                     check_follows(entry, head)
+                    if entry.document != self.name or entry.replica != row.replica:
+                        raise BrokenChainError("it belongs elsewhere")
                 except EntryError as error:
-                    raise self._corrupt(
-                        error.reason, error.replica or 0, error.seq or 0, position
-                    ) from error
-                if entry.document != self.name:
-                    raise self._corrupt("it belongs elsewhere", entry.replica, entry.seq, position)
-                heads[entry.replica] = Head(entry.seq, entry.hash)
-                yield position, entry
+                    raise self._corrupt(error.reason, row.replica, row.seq, row.position) from error
+                heads[row.replica] = Head(entry.seq, entry.hash)
+                yield entry
         except apsw.Error as error:
             raise self._store.file.error(error) from error
 
@@ -324,12 +316,10 @@ class Ledger:
             limits=self._limits,
         )
         try:
-            if extra is None:
-                self._store.entries.insert(self._document, self._position + 1, entry)
+            if extra is None and replica in self._logs:
+                self._store.logs.insert(self._logs[replica], self._position + 1, entry)
             else:
-                with self._store.file.transaction():
-                    self._store.entries.insert(self._document, self._position + 1, entry)
-                    self._learn_user(entry)
+                self._keep([entry], None)
         except apsw.Error as error:
             raise self._store.file.error(error) from error
         except BaseException:
@@ -369,6 +359,8 @@ class Ledger:
             cursor = None  # what is held is only in memory: it must be sent again if we stop here
         if admitted or (cursor is not None and cursor != self.cursor):
             self._keep(admitted, cursor)
+        if admitted:
+            self._follow(admitted)
         if failure is not None:
             raise failure
         return Received(len(admitted), len(self._held))
@@ -428,8 +420,8 @@ class Ledger:
         if entry.seq == head.seq:
             same = entry.hash == head.hash
         else:
-            log = self._store.entries.read_log(self._document, entry.replica, entry.seq, entry.seq)
-            stored = next(log, None)
+            log = self._logs.get(entry.replica)
+            stored = None if log is None else self._store.logs.at(log, entry.seq)
             same = stored is None or stored == entry.data  # None: admitted just now, not yet stored
         if not same:
             raise ForkError(
@@ -439,32 +431,37 @@ class Ledger:
                 seq=entry.seq,
             )
 
-    def _keep(self, admitted: list[Entry], cursor: Cursor | None) -> None:
+    def _keep(self, entries: Sequence[Entry], cursor: Cursor | None) -> None:
+        """Store entries, what is new about their logs, and how far they bring us."""
+        table, number = self._store.logs, self.number
+        logs, users = dict(self._logs), dict(self.users)
         with self._store.file.transaction():
-            if admitted:
-                self._store.entries.insert_many(self._document, self._position + 1, admitted)
-                for entry in admitted:
-                    if entry.extra:
-                        self._learn_user(entry)
+            for replica in {entry.replica for entry in entries} - logs.keys():
+                logs[replica] = table.add_log(number, replica)
+            table.insert_many(logs, self._position + 1, entries)
+            for entry in entries:
+                if entry.extra and entry.user is not None:
+                    self._store.write_user(number, entry.replica, entry.user)
+                    users[entry.replica] = entry.user
             if cursor is not None:
                 progress = Progress(self.sent, self.acknowledged, cursor)
-                self._store.write_progress(self._document, progress)
+                self._store.write_progress(number, progress)
+        self._logs = logs
+        self.users.update(users)
         if cursor is not None:
             self.cursor = cursor
-        if not admitted:
-            return
-        self._position += len(admitted)
-        self._count += len(admitted)
-        latest = 0
-        for entry in admitted:
-            replica = entry.replica
-            self.heads[replica] = Head(entry.seq, entry.hash)
-            latest = max(latest, entry.time)
-            if replica != self.replica:
-                self._fresh.add(replica)
-        self._clock.see(latest)
+
+    def _follow(self, entries: Sequence[Entry]) -> None:
+        """Take note of entries from elsewhere that are stored now, and materialize them."""
+        self._position += len(entries)
+        self._count += len(entries)
+        for entry in entries:
+            self.heads[entry.replica] = Head(entry.seq, entry.hash)
+            if entry.replica != self.replica:
+                self._fresh.add(entry.replica)
+        self._clock.see(max(entry.time for entry in entries))
         if self.apply is not None:
-            self.apply(admitted)
+            self.apply(entries)
 
     # --- what others lack ----------------------------------------------------------------------
 
@@ -475,18 +472,10 @@ class Ledger:
             theirs: what the other side has.
             bytes_max: about how many bytes of entries to return.
         """
-        logs = difference(self.vector, theirs)
         found: list[Missing] = []
         size = 0
-        entries = self._store.entries
         try:
-            rows = heapq.merge(
-                *(
-                    entries.read_log_places(self._document, replica, first, last)
-                    for replica, (first, last) in logs.items()
-                )
-            )
-            for _, replica, seq, data in rows:
+            for _, replica, seq, data in self._store.logs.read_all(self._logs, theirs, self.vector):
                 size += len(data)
                 if found and size > bytes_max:
                     break
@@ -501,7 +490,7 @@ class Ledger:
         if self.sent < own:
             with self._store.file.transaction(durable=True):
                 self._store.write_progress(
-                    self._document, Progress(own, self.acknowledged, self.cursor)
+                    self.number, Progress(own, self.acknowledged, self.cursor)
                 )
             self.sent = own
 
@@ -510,20 +499,20 @@ class Ledger:
         seq = min(seq, self.next_seq - 1)
         if seq > self.acknowledged:
             with self._store.file.transaction():
-                self._store.write_progress(self._document, Progress(self.sent, seq, self.cursor))
+                self._store.write_progress(self.number, Progress(self.sent, seq, self.cursor))
             self.acknowledged = seq
 
     # --- snapshots -----------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that the stored entries reach up to."""
-        snapshot = self._store.snapshot(self._document)
-        return snapshot if snapshot is None or snapshot.position <= self._position else None
+        snapshot = self._store.snapshot(self.number)
+        return snapshot if snapshot is None or covers(self.vector, snapshot.vector) else None
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before."""
         if not self._store.read_only:
-            self._store.write_snapshot(self._document, snapshot)
+            self._store.write_snapshot(self.number, snapshot)
 
 
 def _ready(entry: Entry, head: Head, heads: dict[int, Head]) -> bool:

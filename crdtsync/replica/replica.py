@@ -138,7 +138,7 @@ class Replica:
     def names(self) -> list[str]:
         """Return the names of all documents in the store, sorted."""
         try:
-            return self._store.entries.names()
+            return self._store.logs.names()
         except apsw.Error as error:
             raise self._store.file.error(error) from error
 

@@ -12,14 +12,15 @@ from crdtsync.document import Snapshot
 from crdtsync.errors import CodecError, StorageError
 from crdtsync.identity import new_replica_id
 from crdtsync.log import Cursor
-from crdtsync.storage import Durability, EntryTable, open_file
-from crdtsync.storage.entries import SCHEMA as ENTRIES_SCHEMA
+from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
+from crdtsync.replica.logs import LogTable
+from crdtsync.storage import Durability, open_file
 from crdtsync.vector import from_pairs, to_pairs
 
 __all__ = ["Progress", "Store"]
 
 SCHEMA = (
-    ENTRIES_SCHEMA
+    LOGS_SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS progress(
     document INTEGER PRIMARY KEY,
@@ -30,9 +31,10 @@ CREATE TABLE IF NOT EXISTS progress(
 );
 CREATE TABLE IF NOT EXISTS snapshots(
     document INTEGER PRIMARY KEY,
-    position INTEGER NOT NULL,
+    vector BLOB NOT NULL,
     state BLOB NOT NULL,
-    clocks BLOB NOT NULL
+    clocks BLOB NOT NULL,
+    slots BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS users(
     document INTEGER NOT NULL,
@@ -40,14 +42,6 @@ CREATE TABLE IF NOT EXISTS users(
     user TEXT NOT NULL,
     PRIMARY KEY(document, replica)
 ) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS damaged(
-    place INTEGER NOT NULL,
-    document INTEGER NOT NULL,
-    replica INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    data BLOB NOT NULL,
-    reason TEXT NOT NULL
-);
 CREATE TABLE IF NOT EXISTS schemas(
     document INTEGER PRIMARY KEY,
     description BLOB NOT NULL
@@ -79,7 +73,7 @@ class Store:
         self.file = open_file(path, "replica", SCHEMA, durability=durability, read_only=read_only)
         self.path = self.file.path
         self.read_only = read_only
-        self.entries = EntryTable(self.file.connection)
+        self.logs = LogTable(self.file.connection)
         try:
             self.replica = self._identify()
         except BaseException:
@@ -135,13 +129,16 @@ class Store:
 
     def snapshot(self, document: int) -> Snapshot | None:
         """Return the newest snapshot; None where there is none that can be read."""
-        row: tuple[int, bytes, bytes] | None = self.file.connection.execute(
-            "SELECT position, state, clocks FROM snapshots WHERE document = ?", (document,)
+        row: tuple[bytes, bytes, bytes, bytes] | None = self.file.connection.execute(
+            "SELECT vector, state, clocks, slots FROM snapshots WHERE document = ?", (document,)
         ).fetchone()
         if row is None:
             return None
         try:
-            return Snapshot(row[0], row[1], from_pairs(decode(row[2])))
+            vector, state, clocks, slots = row
+            return Snapshot(
+                from_pairs(decode(vector)), state, from_pairs(decode(clocks)), dict(decode(slots))
+            )
         except (CodecError, TypeError, ValueError):
             return None
 
@@ -149,12 +146,13 @@ class Store:
         """Keep a snapshot in place of the one before."""
         with self.file.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES(?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO snapshots VALUES(?, ?, ?, ?, ?)",
                 (
                     document,
-                    snapshot.position,
+                    encode(to_pairs(snapshot.vector)),
                     snapshot.state,
                     encode(to_pairs(snapshot.clocks)),
+                    encode(snapshot.slots, flat=True),
                 ),
             )
 

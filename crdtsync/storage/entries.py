@@ -39,6 +39,7 @@ class EntryTable:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._inserting = connection.cursor()
 
     def document_id(self, name: str) -> int | None:
         """Return a document's number, or None where it has none."""
@@ -71,7 +72,7 @@ class EntryTable:
 
     def insert(self, document: int, position: int, entry: Entry) -> None:
         """Store one entry at a position above all others of its document."""
-        self._connection.execute(
+        self._inserting.execute(
             _INSERT,
             (
                 (document << _POSITION_BITS) | position,

@@ -1,0 +1,164 @@
+"""The table of logs: every entry at a place that its log and number alone decide.
+
+A row's place is `log << 40 | seq`. So one log is one run of rows, an action appends one row to one
+b-tree (a second index would cost a third of the whole action), and an entry is found by its number
+without a search. `position` is the order of arrival within the document, over all of its logs.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import apsw
+
+from crdtsync.log import Entry
+
+__all__ = ["SCHEMA", "SEQ_MAX", "LogTable", "Row"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents(
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS logs(
+    id INTEGER PRIMARY KEY,
+    document INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    UNIQUE(document, replica)
+);
+CREATE TABLE IF NOT EXISTS entries(
+    place INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS damaged(
+    place INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    reason TEXT NOT NULL
+);
+"""
+
+_SEQ_BITS = 40
+SEQ_MAX = (1 << _SEQ_BITS) - 1
+_INSERT = "INSERT INTO entries(place, position, data) VALUES(?, ?, ?)"
+
+
+class Row(NamedTuple):
+    """A stored entry: when it came, whose it is, and its bytes."""
+
+    position: int
+    replica: int
+    seq: int
+    data: bytes
+
+
+class LogTable:
+    """Reads and writes the logs through one connection. Does no error mapping of its own."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        self._inserting = connection.cursor()
+
+    # --- documents and logs --------------------------------------------------------------------
+
+    def document(self, name: str) -> int | None:
+        """Return a document's number, or None where it has none."""
+        found: int | None = self._connection.execute(
+            "SELECT id FROM documents WHERE name = ?", (name,)
+        ).get
+        return found
+
+    def add_document(self, name: str) -> int:
+        """Give a document a number."""
+        self._connection.execute("INSERT INTO documents(name) VALUES(?)", (name,))
+        return self._connection.last_insert_rowid()
+
+    def names(self) -> list[str]:
+        """Return the names of all documents, sorted."""
+        rows = self._connection.execute("SELECT name FROM documents ORDER BY name")
+        return [name for (name,) in rows]
+
+    def logs(self, document: int) -> dict[int, int]:
+        """Return the number of each replica's log in a document."""
+        rows = self._connection.execute(
+            "SELECT replica, id FROM logs WHERE document = ?", (document,)
+        )
+        return dict(rows)
+
+    def add_log(self, document: int, replica: int) -> int:
+        """Begin a replica's log in a document and return its number."""
+        self._connection.execute(
+            "INSERT INTO logs(document, replica) VALUES(?, ?)", (document, replica)
+        )
+        return self._connection.last_insert_rowid()
+
+    # --- entries -------------------------------------------------------------------------------
+
+    def insert(self, log: int, position: int, entry: Entry) -> None:
+        """Store one entry."""
+        self._inserting.execute(_INSERT, ((log << _SEQ_BITS) | entry.seq, position, entry.data))
+
+    def insert_many(self, logs: Mapping[int, int], position: int, entries: Sequence[Entry]) -> None:
+        """Store entries of several logs, at positions from `position` upwards."""
+        self._inserting.executemany(
+            _INSERT,
+            [
+                ((logs[entry.replica] << _SEQ_BITS) | entry.seq, position + index, entry.data)
+                for index, entry in enumerate(entries)
+            ],
+        )
+
+    def last(self, log: int) -> tuple[int, bytes] | None:
+        """Return the position and the bytes of a log's newest entry."""
+        row: tuple[int, bytes] | None = self._connection.execute(
+            "SELECT position, data FROM entries WHERE place > ? AND place <= ? "
+            "ORDER BY place DESC LIMIT 1",
+            (log << _SEQ_BITS, (log << _SEQ_BITS) | SEQ_MAX),
+        ).fetchone()
+        return row
+
+    def at(self, log: int, seq: int) -> bytes | None:
+        """Return one entry."""
+        found: bytes | None = self._connection.execute(
+            "SELECT data FROM entries WHERE place = ?", ((log << _SEQ_BITS) | seq,)
+        ).get
+        return found
+
+    def read(self, log: int, replica: int, after: int = 0, upto: int = SEQ_MAX) -> Iterator[Row]:
+        """Yield the entries of one log above number `after`, up to `upto`."""
+        base = log << _SEQ_BITS
+        for place, position, data in self._connection.execute(
+            "SELECT place, position, data FROM entries WHERE place > ? AND place <= ? "
+            "ORDER BY place",
+            (base | after, base | upto),
+        ):
+            yield Row(position, replica, place - base, data)
+
+    def read_all(
+        self, logs: Mapping[int, int], after: Mapping[int, int], upto: Mapping[int, int]
+    ) -> Iterator[Row]:
+        """Yield the entries of several logs in the order of arrival.
+
+        Args:
+            logs: number of each replica's log.
+            after: a state vector below which nothing is wanted.
+            upto: a state vector above which nothing is wanted.
+        """
+        runs = [
+            self.read(logs[replica], replica, after.get(replica, 0), last)
+            for replica, last in upto.items()
+            if last > after.get(replica, 0)
+        ]
+        return runs[0] if len(runs) == 1 else heapq.merge(*runs)
+
+    def set_aside(self, log: int, seq: int, reason: str) -> None:
+        """Move an entry to the table of damaged ones, with the reason."""
+        place = (log << _SEQ_BITS) | seq
+        self._connection.execute(
+            "INSERT INTO damaged SELECT place, position, data, ? FROM entries WHERE place = ?",
+            (reason, place),
+        )
+        self._connection.execute("DELETE FROM entries WHERE place = ?", (place,))

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdtsync.document import rope as rope_module
+from crdtsync.document.rope import Rope
+
+TEXT = st.text(alphabet="ab\né😀\u0301𝄞漢", max_size=40)
+
+
+@st.composite
+def edits(draw: st.DrawFn) -> list[tuple[float, float, str]]:
+    place = st.floats(0, 1)
+    return draw(st.lists(st.tuples(place, place, TEXT), max_size=30))
+
+
+@given(start=TEXT, steps=edits())
+def test_a_rope_is_a_string(start: str, steps: list[tuple[float, float, str]]) -> None:
+    """Every edit and both conversions agree with plain Python, whatever the pieces' length."""
+    lengths = rope_module.PIECE_LENGTH_MAX, rope_module._PIECE_LENGTH
+    rope_module.PIECE_LENGTH_MAX, rope_module._PIECE_LENGTH = 6, 3
+    try:
+        rope, text = Rope(start), start
+        for one, other, new in steps:
+            first, last = sorted((round(one * len(text)), round(other * len(text))))
+            size = len(text[:first].encode())
+            assert rope.delete(first, last) == (size, size + len(text[first:last].encode()))
+            text = text[:first] + text[last:]
+            at = round(other * len(text))
+            assert rope.insert(at, new) == len(text[:at].encode())
+            text = text[:at] + new + text[at:]
+            assert len(rope) == len(text)
+            for index in range(len(text) + 1):
+                offset = len(text[:index].encode())
+                assert rope.offset(index) == offset
+                assert rope.index(offset) == index
+            assert str(rope) == text
+    finally:
+        rope_module.PIECE_LENGTH_MAX, rope_module._PIECE_LENGTH = lengths
+
+
+def test_pieces_stay_short() -> None:
+    rope = Rope("x" * 100_000)
+    rope.insert(50_000, "y" * 100_000)
+    assert max(map(len, rope._pieces)) <= rope_module.PIECE_LENGTH_MAX
+    rope.delete(0, 200_000)
+    assert rope._pieces == [""]
