@@ -83,7 +83,9 @@ class LiveDocument:
         """Return the committed view as plain Python."""
         view = self.view
         plain: dict[str, Any] = view.root.plain()
-        undeclared = {node.path: node.slots()[-1].value for node in view.undeclared()}
+        undeclared = {
+            node.path: node.slots()[-1].value for node in view.undeclared() if node.slots()
+        }
         return plain | undeclared if undeclared and not plain else plain
 
     def conflicts(self) -> list[Conflict]:

@@ -150,7 +150,7 @@ class RecordNode(Node):
             return True
         removals = presence.tombstones() if presence.pairs else []
         if not removals:
-            return any(node.pairs for node in self.slot_nodes())
+            return any(node.slots() for node in self.slot_nodes())
         users = self.view.users
         writes = [
             Candidate(slot.value, slot.replica, users.get(slot.replica), slot.seq, slot.time)

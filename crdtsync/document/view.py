@@ -16,7 +16,7 @@ import pycrdt
 from crdtsync.document.lists import ListNode
 from crdtsync.document.node import Node, SlotNode
 from crdtsync.document.path import Path
-from crdtsync.document.record import RecordNode
+from crdtsync.document.record import PresenceNode, RecordNode
 from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.document.slots import ROOT, path_of
 from crdtsync.document.table import TableNode
@@ -119,8 +119,12 @@ class View:
                     pairs.pop(key, None)
                 else:
                     pairs[key] = data
+            # Work on a text inside a record renews the record's own slot; that is no change of it.
+            record = node.owner if isinstance(node, PresenceNode) else None
+            existed = record.exists if record is not None else None
             node.install(tuple(pairs.items()))
-            paths[node.keys] = None
+            if record is None or record.exists != existed:
+                paths[node.keys] = None
         for root in self.changed:
             paths[root.keys] = None
         self.changed.clear()
