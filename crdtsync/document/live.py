@@ -198,7 +198,7 @@ class LiveDocument:
             entry = journal.record(
                 time, action.name, action.arguments, update, self._schema_version
             )
-            for slot_node, pairs, slots in writer.installs:
+            for slot_node, (pairs, slots) in writer.installs.items():
                 slot_node.install(pairs, slots)
         except BaseException:
             self.load()

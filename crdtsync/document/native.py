@@ -58,7 +58,7 @@ def _is_native(value: Any) -> bool:
     if kind is str or kind is bool or value is None:
         return True
     if kind is int:
-        return abs(value) < _WHOLE_MAX
+        return bool(abs(value) < _WHOLE_MAX)
     if kind is float:
         return math.isfinite(value) and not value.is_integer()
     if kind is bytes:

@@ -110,21 +110,22 @@ class View:
         changes: dict[str, dict[str, bytes | None]] = {}
         for key, data in slot_changes(events):
             changes.setdefault(path_of(key), {})[key] = data
+        touched = [(self.node(path), keys) for path, keys in changes.items()]
+        existed = {node.owner: node.owner.exists for node, _ in touched if node.owner is not None}
         paths: dict[Path, None] = {}
-        for path, keys in changes.items():
-            node = self.node(path)
+        for node, keys in touched:
             pairs = dict(node.pairs)
             for key, data in keys.items():
                 if data is None:
                     pairs.pop(key, None)
                 else:
                     pairs[key] = data
-            # Work on a text inside a record renews the record's own slot; that is no change of it.
-            record = node.owner if isinstance(node, PresenceNode) else None
-            existed = record.exists if record is not None else None
             node.install(tuple(pairs.items()))
-            if record is None or record.exists != existed:
+            if not isinstance(node, PresenceNode):
                 paths[node.keys] = None
+        for record, before in existed.items():
+            if record.exists != before:
+                paths[record.keys] = None
         for root in self.changed:
             paths[root.keys] = None
         self.changed.clear()

@@ -16,10 +16,9 @@ if TYPE_CHECKING:
     from crdtsync.document.node import SlotNode
     from crdtsync.document.record import RecordNode
 
-__all__ = ["Install", "Writer"]
+__all__ = ["Writer"]
 
-Install: TypeAlias = "tuple[SlotNode, tuple[tuple[str, bytes], ...], tuple[Slot, ...] | None]"
-"""What a node is to take over: itself, its slots as stored, and decoded where that is known."""
+Pairs: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
 class Writer:
@@ -31,13 +30,15 @@ class Writer:
         journal: tells whose log it is and how far it got.
         seq: number that the action's entry will have.
         time: its hybrid logical clock.
+
+    Attributes:
+        installs: what each node is to take over: its slots as stored, and decoded where known.
     """
 
     __slots__ = (
         "_doc",
         "_journal",
         "_slots",
-        "_touched",
         "_transaction",
         "installs",
         "seq",
@@ -50,10 +51,9 @@ class Writer:
         self._doc = doc
         self._slots = slots
         self._journal = journal
-        self._touched: set[RecordNode] | None = None
         self.seq = seq
         self.time = time
-        self.installs: list[Install] = []
+        self.installs: dict[SlotNode, tuple[Pairs, tuple[Slot, ...] | None]] = {}
 
     @property
     def replica(self) -> int:
@@ -78,29 +78,29 @@ class Writer:
         """Write a slot that replaces every slot seen on its path."""
         key, data, slot = self._fresh(node, value)
         slots = self._slots
-        for seen, _ in node.pairs:
+        for seen, _ in self._pairs(node):
             del slots[seen]
         slots[key] = data
-        self.installs.append((node, ((key, data),), (slot,)))
+        self.installs[node] = ((key, data),), (slot,)
 
     def put_own(self, node: SlotNode, value: Any) -> None:
         """Write a slot that replaces only our own ones on its path."""
         key, data, _ = self._fresh(node, value)
         mark = f"@{self._journal.replica:x}."
         kept = []
-        for pair in node.pairs:
+        for pair in self._pairs(node):
             if mark in pair[0]:
                 del self._slots[pair[0]]
             else:
                 kept.append(pair)
         self._slots[key] = data
-        self.installs.append((node, (*kept, (key, data)), None))
+        self.installs[node] = (*kept, (key, data)), None
 
     def remove(self, node: SlotNode) -> None:
         """Delete every slot seen on a path."""
-        for seen, _ in node.pairs:
+        for seen, _ in self._pairs(node):
             del self._slots[seen]
-        self.installs.append((node, (), ()))
+        self.installs[node] = (), ()
 
     def touch(self, record: RecordNode | None) -> None:
         """Note work on a record that leaves no slot: text is typed, a list changed.
@@ -110,13 +110,16 @@ class Writer:
         """
         while record is not None and record.presence is not None:
             presence = record.presence
-            own = presence.own_slot(self._journal.replica)
-            if self._touched is None:
-                self._touched = set()
-            if (own is None or own.seq <= self._journal.sent) and record not in self._touched:
-                self._touched.add(record)
-                self.put_own(presence, True)
-            record = record.table.owner if record.table is not None else None
+            if presence not in self.installs:
+                own = presence.own_slot(self._journal.replica)
+                if own is None or own.seq <= self._journal.sent:
+                    self.put_own(presence, True)
+            record = record.owner
+
+    def _pairs(self, node: SlotNode) -> Pairs:
+        """Return a node's live slots as this action has left them so far."""
+        written = self.installs.get(node) if self.installs else None
+        return node.pairs if written is None else written[0]
 
     def _fresh(self, node: SlotNode, value: Any) -> tuple[str, bytes, Slot]:
         journal = self._journal
