@@ -19,6 +19,7 @@ Read next: `crdtsync.document` (who makes entries), `crdtsync.replica` (who keep
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any, NamedTuple
 
@@ -54,6 +55,8 @@ EMPTY_UPDATE = b"\x00\x00"
 """A Yjs v1 update without structs and without deletions."""
 
 _FIELDS = 12
+_VARUINT_MORE = 0x80
+_VARUINT_BITS_MAX = 63  # a client id has 53 bits: what is longer is no update
 _TIME_MAX = 2**64
 _LIMITS = Limits()
 
@@ -278,6 +281,10 @@ def check_structs(entry: Entry) -> int | None:
     """
     update = entry.update
     try:
+        if update[0] == 1 and update[1] < _VARUINT_MORE:
+            client_bytes = _varuint(entry.replica)
+            if update.startswith(client_bytes, 2):  # what honest replicas write
+                return _read_varuint(update, 2 + len(client_bytes))[0]
         sections, at = _read_varuint(update, 0)
         if sections == 0:
             return None
@@ -303,9 +310,20 @@ def check_structs(entry: Entry) -> int | None:
     return clock
 
 
+@functools.lru_cache(4096)
+def _varuint(value: int) -> bytes:
+    data = bytearray()
+    while value >= _VARUINT_MORE:
+        data.append(value & 0x7F | _VARUINT_MORE)
+        value >>= 7
+    data.append(value)
+    return bytes(data)
+
+
 def _read_varuint(data: bytes, at: int) -> tuple[int, int]:
+    """Read lib0's varuint: seven bits a byte, the low ones first."""
     byte = data[at]
-    if byte < 0x80:  # noqa: PLR2004 - lib0's varuint: seven bits a byte, low ones first
+    if byte < _VARUINT_MORE:
         return byte, at + 1
     value = byte & 0x7F
     shift = 7
@@ -313,8 +331,8 @@ def _read_varuint(data: bytes, at: int) -> tuple[int, int]:
         at += 1
         byte = data[at]
         value |= (byte & 0x7F) << shift
-        if byte < 0x80:  # noqa: PLR2004
+        if byte < _VARUINT_MORE:
             return value, at + 1
         shift += 7
-        if shift > 63:  # noqa: PLR2004 - a client id has 53 bits, so this is no update
+        if shift > _VARUINT_BITS_MAX:
             raise IndexError

@@ -9,6 +9,7 @@ that it is what it was. Read `journal` for what the log must be able to do.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -226,26 +227,29 @@ class LiveDocument:
         if not applied:
             self.load()
         else:
-            paths = view.take(events)
+            paths = view.take(events, tell=bool(self.observers))
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), tuple(paths)))
 
     def _apply_all(self, entries: Sequence[Entry]) -> bool:
         """Apply entries in one CRDT transaction; False if any of them cannot be."""
         doc = self._doc
-        begins: dict[int, int] = {}
         try:
             with doc.transaction():
                 for entry in entries:
-                    begin = check_structs(entry)
-                    if begin is not None:
-                        begins[entry.replica] = begin
                     doc.apply_update(entry.update)
         except BaseException as error:
             if not is_crdt_failure(error):
                 self.load()
                 raise
             return False
+        # Structs are applied without gaps. So if the last of a replica's are, then all of them are.
+        begins: dict[int, int] = {}
+        for entry in reversed(entries):
+            if entry.replica not in begins:
+                begin = check_structs(entry)
+                if begin is not None:
+                    begins[entry.replica] = begin
         if not begins:
             return True
         reached = clocks(doc)
@@ -259,14 +263,15 @@ class LiveDocument:
         An entry whose update the CRDT cannot apply stays in the log, without effect.
         """
         self._deferred.clear()
-        try:
-            slots = self._load_quickly(self.journal.snapshot())
-        except CorruptLogError:
-            self.journal.set_damage_aside()
-            slots = self._load_quickly(None)
-        while slots is None:
-            slots = self._load_carefully()
-        self.view.show(self._doc, slots)
+        with paused_collection():
+            try:
+                slots = self._load_quickly(self.journal.snapshot())
+            except CorruptLogError:
+                self.journal.set_damage_aside()
+                slots = self._load_quickly(None)
+            while slots is None:
+                slots = self._load_carefully()
+            self.view.show(self._doc, slots)
 
     def _begin(self) -> None:
         self._doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=self.journal.replica)
@@ -395,3 +400,15 @@ def _paths(node: Node, edit: Any) -> list[Path]:
     if isinstance(edit, TableEdit):
         return [(*node.keys, key) for key in edit.members]
     return [node.keys]
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Make many objects without looking for cycles among them, which doubles the cost."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

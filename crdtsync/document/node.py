@@ -9,7 +9,7 @@ only when the action commits, so a failed action leaves nothing to undo.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from crdtsync.document.path import Path, split
 from crdtsync.document.slots import Slot, live_slots
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
     from crdtsync.document.writer import Writer
 
-__all__ = ["Edit", "Node", "SlotNode"]
+__all__ = ["Edit", "Node", "Pairs", "SlotNode"]
+
+Pairs: TypeAlias = tuple[tuple[str, bytes], ...]
+"""Live slots as stored: their keys and bytes."""
 
 
 class Edit(Protocol):
@@ -80,7 +83,7 @@ class SlotNode(Node):
 
     def __init__(self, path: str, owner: RecordNode | None) -> None:
         super().__init__(path, owner)
-        self.pairs: tuple[tuple[str, bytes], ...] = ()
+        self.pairs: Pairs = ()
         self._slots: tuple[Slot, ...] | None = None
 
     def slots(self) -> tuple[Slot, ...]:
@@ -97,9 +100,7 @@ class SlotNode(Node):
                 return slot
         return None
 
-    def install(
-        self, pairs: tuple[tuple[str, bytes], ...], slots: tuple[Slot, ...] | None = None
-    ) -> None:
+    def install(self, pairs: Pairs, slots: tuple[Slot, ...] | None = None) -> None:
         """Take over what is now stored.
 
         Args:
@@ -111,6 +112,10 @@ class SlotNode(Node):
         self._slots = slots
         if self.owner is not None:
             self.owner.slots_changed(grown=grown)
+
+    def adopt(self, pair: tuple[str, bytes]) -> None:
+        """Take over one more stored slot while the document is being materialized."""
+        self.pairs = (*self.pairs, pair) if self.pairs else (pair,)
 
     def clear(self) -> None:
         self.pairs = ()

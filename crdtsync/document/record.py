@@ -34,6 +34,9 @@ __all__ = ["PresenceNode", "Record", "RecordNode"]
 
 _log = logging.getLogger("crdtsync.strategy")
 
+SLOT_KINDS = frozenset({"value", "counter"})
+"""Kinds of fields that are one node of slots."""
+
 
 class PresenceNode(SlotNode):
     """Additions (True) and tombstones (the writes seen, as pairs) of one record."""
@@ -76,6 +79,7 @@ class RecordNode(Node):
         self.children: dict[str, Node] = {}
         self.presence = None if table is None else PresenceNode(path, self)
         self._exists: bool | None = None
+        view.records[path] = self
         if view.watching:
             view.watch(self)
 
@@ -113,7 +117,7 @@ class RecordNode(Node):
         if spec is None:
             return None
         node = self.child(spec.name)
-        if spec.kind in {"value", "counter"}:
+        if spec.kind in SLOT_KINDS:
             return node if left == 1 else None
         if left == 1:
             return None
@@ -148,7 +152,10 @@ class RecordNode(Node):
         presence = self.presence
         if presence is None:
             return True
-        removals = presence.tombstones() if presence.pairs else []
+        slots = presence.slots()
+        if slots and all(slot.value is True for slot in slots):
+            return True
+        removals = presence.tombstones()
         if not removals:
             return any(node.slots() for node in self.slot_nodes())
         users = self.view.users

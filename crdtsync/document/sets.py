@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from crdtsync.codec import check_value, encode
 from crdtsync.document.handle import Handle
-from crdtsync.document.node import Node, SlotNode
+from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path, escape
 from crdtsync.document.slots import Slot
 
@@ -54,9 +54,7 @@ class ElementNode(SlotNode):
     def keys(self) -> Path:
         return self.parent.keys
 
-    def install(
-        self, pairs: tuple[tuple[str, bytes], ...], slots: tuple[Slot, ...] | None = None
-    ) -> None:
+    def install(self, pairs: Pairs, slots: tuple[Slot, ...] | None = None) -> None:
         if bool(pairs) != bool(self.pairs):
             self.parent.value_cache = None
         super().install(pairs, slots)

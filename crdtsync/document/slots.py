@@ -13,7 +13,7 @@ starts anew in the other bank (even, odd), which no pending entry can have touch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from crdtsync.codec import FLAT, decode, encode
@@ -68,7 +68,7 @@ def decode_slot(key: str, data: bytes) -> Slot | None:
     try:
         replica_text, _, generation_text = key.rpartition("@")[2].partition(".")
         replica, generation = int(replica_text, 16), int(generation_text, 16)
-        seq, time, value = decode(bytes(data))
+        seq, time, value = decode(data)
     except (CodecError, ValueError, TypeError):
         return None
     if not (is_replica_id(replica) and type(seq) is int and type(time) is int):
@@ -76,11 +76,14 @@ def decode_slot(key: str, data: bytes) -> Slot | None:
     return Slot(time, replica, seq, generation, value)
 
 
-def live_slots(pairs: Iterable[tuple[str, bytes]]) -> tuple[Slot, ...]:
+def live_slots(pairs: Sequence[tuple[str, bytes]]) -> tuple[Slot, ...]:
     """Decode a path's slots in canonical order (time, replica), one for each replica.
 
     Of one replica's slots only that with the highest seq counts.
     """
+    if len(pairs) == 1:
+        only = decode_slot(*pairs[0])
+        return () if only is None else (only,)
     newest: dict[int, Slot] = {}
     for key, data in pairs:
         slot = decode_slot(key, data)

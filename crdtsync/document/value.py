@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from crdtsync.codec import copy_value
-from crdtsync.document.node import SlotNode
+from crdtsync.document.node import Pairs, SlotNode
 from crdtsync.document.path import Path
 from crdtsync.document.slots import Slot
 from crdtsync.strategy import Candidate, Strategy
@@ -67,9 +67,7 @@ class ValueNode(SlotNode):
         self._conflict: Conflict | None = None
         self._value: Any = default
 
-    def install(
-        self, pairs: tuple[tuple[str, bytes], ...], slots: tuple[Slot, ...] | None = None
-    ) -> None:
+    def install(self, pairs: Pairs, slots: tuple[Slot, ...] | None = None) -> None:
         super().install(pairs, slots)
         self._value = _UNRESOLVED
         assert self.owner is not None
@@ -78,6 +76,13 @@ class ValueNode(SlotNode):
             contested[self] = None
         elif contested:
             contested.pop(self, None)
+
+    def adopt(self, pair: tuple[str, bytes]) -> None:
+        super().adopt(pair)
+        self._value = _UNRESOLVED
+        if len(self.pairs) > 1:
+            assert self.owner is not None
+            self.owner.view.contested[self] = None
 
     def clear(self) -> None:
         super().clear()

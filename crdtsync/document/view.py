@@ -5,18 +5,16 @@ Built once from the slots that are live, then kept up to date by what changes.
 
 from __future__ import annotations
 
-import gc
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any
 
 import pycrdt
 
 from crdtsync.document.lists import ListNode
-from crdtsync.document.node import Node, SlotNode
+from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path
-from crdtsync.document.record import PresenceNode, RecordNode
+from crdtsync.document.record import SLOT_KINDS, PresenceNode, RecordNode
 from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.document.slots import ROOT, path_of
 from crdtsync.document.table import TableNode
@@ -40,6 +38,7 @@ class View:
         contested: plain fields that have several live writes.
         unheard: texts and lists that must be listened to before the next change from elsewhere.
         changed: texts and lists that the present change from elsewhere touched.
+        records: every record there ever was, by its path; the document itself has the empty path.
         watching: whether changes to unread texts and lists must be noticed too.
     """
 
@@ -49,8 +48,9 @@ class View:
         self.unheard: dict[TextNode | ListNode, None] = {}
         self.changed: dict[TextNode | ListNode, None] = {}
         self.watching = False
+        self.records: dict[str, RecordNode] = {}
         self.root = RecordNode("", schema, self, None)
-        self._nodes: dict[str, SlotNode] = {}
+        self._undeclared: dict[str, SlotNode] = {}
 
     def show(self, doc: pycrdt.Doc[Any], slots: Mapping[str, bytes]) -> None:
         """Show a CRDT document, forgetting all that was shown.
@@ -65,14 +65,9 @@ class View:
         self.unheard.clear()
         self.changed.clear()
         self.root.clear()
-        for node in self._nodes.values():
-            node.clear()
-        found: dict[str, list[tuple[str, bytes]]] = {}
+        self._undeclared.clear()
         for pair in slots.items():
-            found.setdefault(path_of(pair[0]), []).append(pair)
-        with paused_collection():
-            for path, pairs in found.items():
-                self.node(path).install(tuple(pairs))
+            self.node(path_of(pair[0])).adopt(pair)
         if self.watching:
             self.watch_all()
 
@@ -89,45 +84,46 @@ class View:
 
     def node(self, path: str) -> SlotNode:
         """Return the node of a slot's path; one without an owner if it is not declared."""
-        node = self._nodes.get(path)
-        if node is None:
-            node = self.root.descend(path.split("/"), 0) or SlotNode(path, None)
-            self._nodes[path] = node
-        return node
+        owner, _, name = path.rpartition("/")
+        record = self.records.get(owner)
+        if record is not None:
+            spec = record.schema.fields.get(name)
+            if spec is not None and spec.kind in SLOT_KINDS:
+                node: SlotNode = record.child(name)
+                return node
+        found = self.root.descend(path.split("/"), 0) or self._undeclared.get(path)
+        if found is None:
+            found = self._undeclared[path] = SlotNode(path, None)
+        return found
 
     def undeclared(self) -> Iterator[SlotNode]:
         """Yield the live nodes of paths that the schema does not know."""
-        for node in self._nodes.values():
-            if node.owner is None and node.pairs:
-                yield node
+        return (node for node in self._undeclared.values() if node.pairs)
 
-    def take(self, events: Iterable[Mapping[str, Any]]) -> dict[Path, None]:
-        """Take over what changed in the map of slots; return the paths touched, in order.
+    def take(self, events: Iterable[Mapping[str, Any]], *, tell: bool) -> dict[Path, None]:
+        """Take over what changed in the map of slots.
 
         Args:
             events: the map's changes, as the CRDT library reports them.
+            tell: whether anybody wants to know what changed.
+
+        Returns:
+            The paths touched, in order; nothing if nobody wants to know.
         """
         changes: dict[str, dict[str, bytes | None]] = {}
         for key, data in slot_changes(events):
             changes.setdefault(path_of(key), {})[key] = data
         touched = [(self.node(path), keys) for path, keys in changes.items()]
-        existed = {node.owner: node.owner.exists for node, _ in touched if node.owner is not None}
-        paths: dict[Path, None] = {}
+        records = {node.owner for node, _ in touched if node.owner is not None} if tell else ()
+        existed = {record: record.exists for record in records}
         for node, keys in touched:
-            pairs = dict(node.pairs)
-            for key, data in keys.items():
-                if data is None:
-                    pairs.pop(key, None)
-                else:
-                    pairs[key] = data
-            node.install(tuple(pairs.items()))
-            if not isinstance(node, PresenceNode):
-                paths[node.keys] = None
-        for record, before in existed.items():
-            if record.exists != before:
-                paths[record.keys] = None
-        for root in self.changed:
-            paths[root.keys] = None
+            node.install(_merged(node.pairs, keys))
+        if not tell:
+            self.changed.clear()
+            return {}
+        paths = {node.keys: None for node, _ in touched if not isinstance(node, PresenceNode)}
+        paths |= {r.keys: None for r, before in existed.items() if r.exists != before}
+        paths |= {root.keys: None for root in self.changed}
         self.changed.clear()
         return paths
 
@@ -169,16 +165,10 @@ def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, byt
             yield key, bytes(data) if isinstance(data, bytes | bytearray) else None
 
 
-@contextmanager
-def paused_collection() -> Iterator[None]:
-    """Make many objects without looking for cycles among them, which doubles the cost."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+def _merged(pairs: Pairs, changes: Mapping[str, bytes | None]) -> Pairs:
+    kept = [pair for pair in pairs if pair[0] not in changes]
+    kept += [(key, data) for key, data in changes.items() if data is not None]
+    return tuple(kept)
 
 
 def _shown(node: Node) -> bool:

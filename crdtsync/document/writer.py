@@ -5,7 +5,7 @@ What becomes of the nodes is only noted here. They take it over when the log has
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from crdtsync.document.slots import Slot, encode_slot, next_generation, slot_key
 
@@ -13,12 +13,10 @@ if TYPE_CHECKING:
     import pycrdt
 
     from crdtsync.document.journal import Journal
-    from crdtsync.document.node import SlotNode
+    from crdtsync.document.node import Pairs, SlotNode
     from crdtsync.document.record import RecordNode
 
 __all__ = ["Writer"]
-
-Pairs: TypeAlias = tuple[tuple[str, bytes], ...]
 
 
 class Writer:

@@ -27,8 +27,9 @@ FORMAT_VERSION = 1
 _SYNCHRONOUS = {"process": "NORMAL", "power": "FULL"}
 _BUSY_TIMEOUT_MS = 5_000
 # Each action rewrites the same few pages. A checkpoint copies a page once, however often it was
-# rewritten, and flushes the disk twice: at 16 MiB of write-ahead log that is hardly noticed.
-_CHECKPOINT_PAGES = 4096
+# rewritten, and flushes the disk twice: at 16 MiB of write-ahead log that is hardly noticed. Where
+# every commit is flushed, a short log is better, which is soon written over instead of grown.
+_CHECKPOINT_PAGES = {"process": 4096, "power": 1000}
 
 
 class StoreFile:
@@ -122,7 +123,7 @@ def open_file(
         if not read_only:
             connection.pragma("journal_mode", "WAL")
             connection.pragma("synchronous", _SYNCHRONOUS[durability])
-            connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+            connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES[durability])
             connection.execute(schema)
     except BaseException as error:
         if connection is not None:
