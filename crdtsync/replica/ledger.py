@@ -8,6 +8,7 @@ and everything its author had seen are here; until then it is held back, in boun
 from __future__ import annotations
 
 import logging
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -347,7 +348,7 @@ class Ledger:
             StorageError: nothing was stored.
         """
         admitted: list[Entry] = []
-        heads = dict(self.heads) if len(self.heads) < len(datas) else _Overlay(self.heads)
+        heads: ChainMap[int, Head] = ChainMap({}, self.heads)
         failure: EntryError | None = None
         try:
             for data in datas:
@@ -360,18 +361,19 @@ class Ledger:
         if admitted or (cursor is not None and cursor != self.cursor):
             self._keep(admitted, cursor)
         if admitted:
-            self._follow(admitted)
+            self._follow(admitted, heads.maps[0])
         if failure is not None:
             raise failure
         return Received(len(admitted), len(self._held))
 
-    def _admit(self, entry: Entry, heads: dict[int, Head], admitted: list[Entry]) -> None:
+    def _admit(self, entry: Entry, heads: ChainMap[int, Head], admitted: list[Entry]) -> None:
         if entry.document != self.name:
             raise MalformedEntryError(
                 f"it belongs to document {entry.document!r}", document=self.name
             )
-        head = heads.get(entry.replica, EMPTY_HEAD)
-        if entry.seq <= head.seq:
+        replica, seq = entry.replica, entry.seq
+        head = heads.maps[0].get(replica) or self.heads.get(replica, EMPTY_HEAD)
+        if seq <= head.seq:
             self._check_repeat(entry, head)
             return
         check_structs(entry)
@@ -379,12 +381,12 @@ class Ledger:
             self._hold(entry)
             return
         check_follows(entry, head)
-        heads[entry.replica] = Head(entry.seq, entry.hash)
+        heads[replica] = Head(seq, entry.hash)
         admitted.append(entry)
         if self._held:
             self._release(heads, admitted)
 
-    def _release(self, heads: dict[int, Head], admitted: list[Entry]) -> None:
+    def _release(self, heads: ChainMap[int, Head], admitted: list[Entry]) -> None:
         progress = True
         while progress and self._held:
             progress = False
@@ -451,14 +453,13 @@ class Ledger:
         if cursor is not None:
             self.cursor = cursor
 
-    def _follow(self, entries: Sequence[Entry]) -> None:
+    def _follow(self, entries: Sequence[Entry], heads: Mapping[int, Head]) -> None:
         """Take note of entries from elsewhere that are stored now, and materialize them."""
         self._position += len(entries)
         self._count += len(entries)
-        for entry in entries:
-            self.heads[entry.replica] = Head(entry.seq, entry.hash)
-            if entry.replica != self.replica:
-                self._fresh.add(entry.replica)
+        self.heads.update(heads)
+        self._fresh.update(heads)
+        self._fresh.discard(self.replica)
         self._clock.see(max(entry.time for entry in entries))
         if self.apply is not None:
             self.apply(entries)
@@ -515,7 +516,7 @@ class Ledger:
             self._store.write_snapshot(self.number, snapshot)
 
 
-def _ready(entry: Entry, head: Head, heads: dict[int, Head]) -> bool:
+def _ready(entry: Entry, head: Head, heads: Mapping[int, Head]) -> bool:
     """Tell whether all that an entry follows is here."""
     if entry.seq != head.seq + 1:
         return False
@@ -531,15 +532,3 @@ def _ready(entry: Entry, head: Head, heads: dict[int, Head]) -> bool:
                 seq=entry.seq,
             )
     return True
-
-
-class _Overlay(dict[int, Head]):
-    """Heads that change while entries are checked, over those that are stored."""
-
-    def __init__(self, stored: dict[int, Head]) -> None:
-        super().__init__()
-        self._stored = stored
-
-    def get(self, replica: int, default: Any = None) -> Any:
-        found = super().get(replica)
-        return self._stored.get(replica, default) if found is None else found
