@@ -9,11 +9,9 @@ that it is what it was. Read `journal` for what the log must be able to do.
 
 from __future__ import annotations
 
-import gc
-import itertools
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pycrdt
@@ -21,27 +19,28 @@ import pycrdt
 from crdtsync.codec import check_value
 from crdtsync.document.action import Action, JoinedAction, NestedAction, current_action
 from crdtsync.document.change import Change, Observers
-from crdtsync.document.crdt import clocks, is_crdt_failure
+from crdtsync.document.crdt import clocks
 from crdtsync.document.journal import Journal, Snapshot
+from crdtsync.document.materialize import apply_entries, materialize, slot_events
 from crdtsync.document.node import Node
 from crdtsync.document.path import Path
 from crdtsync.document.record import RecordNode
 from crdtsync.document.schema import Schema
-from crdtsync.document.slots import ROOT
 from crdtsync.document.table import TableEdit
 from crdtsync.document.value import Conflict
-from crdtsync.document.view import View, slot_changes
+from crdtsync.document.view import View
 from crdtsync.document.writer import Writer
-from crdtsync.errors import ActionError, CorruptLogError
-from crdtsync.log import Entry, check_structs
+from crdtsync.errors import ActionError, StorageError
+from crdtsync.log import Entry
 
 __all__ = ["LiveDocument"]
 
 _log = logging.getLogger("crdtsync.document")
 
-_ENTRIES_PER_TRANSACTION = 200
-_SNAPSHOT_BYTES_MIN = 1024 * 1024
-_FAILURES_LOGGED_MAX = 10
+_TAIL_BYTES_AT_REST_MAX = 1024 * 1024
+"""Entries that a load may have to apply on top of the snapshot, after a proper close."""
+_TAIL_BYTES_MAX = 16 * 1024 * 1024
+"""The same after a crash."""
 _KEY_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's: sorts as the numbers do
 
 
@@ -64,7 +63,6 @@ class LiveDocument:
         self._deferred: list[Entry] = []
         self._updates: list[bytes] = []
         self._committing = False
-        self._without_effect: dict[tuple[int, int], str] = {}
         self._closed = False
         self.load()
 
@@ -201,6 +199,7 @@ class LiveDocument:
             )
             for slot_node, (pairs, slots) in writer.installs.items():
                 slot_node.install(pairs, slots)
+            self._grow(len(entry.data))
         except BaseException:
             self.load()
             raise
@@ -221,165 +220,58 @@ class LiveDocument:
             return
         view = self.view
         view.listen()
-        with self._slot_events() as events:
-            applied = self._apply_all(entries)
+        with slot_events(self._doc) as events:
+            try:
+                applied = apply_entries(self._doc, entries)
+            except BaseException:
+                self.load()
+                raise
         paths: dict[Path, None] = {}
         if not applied:
             self.load()
         else:
             paths = view.take(events, tell=bool(self.observers))
+        self._grow(sum(len(entry.data) for entry in entries))
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), tuple(paths)))
-
-    def _apply_all(self, entries: Sequence[Entry]) -> bool:
-        """Apply entries in one CRDT transaction; False if any of them cannot be."""
-        doc = self._doc
-        try:
-            with doc.transaction():
-                for entry in entries:
-                    doc.apply_update(entry.update)
-        except BaseException as error:
-            if not is_crdt_failure(error):
-                self.load()
-                raise
-            return False
-        # Structs are applied without gaps. So if the last of a replica's are, then all of them are.
-        begins: dict[int, int] = {}
-        for entry in reversed(entries):
-            if entry.replica not in begins:
-                begin = check_structs(entry)
-                if begin is not None:
-                    begins[entry.replica] = begin
-        if not begins:
-            return True
-        reached = clocks(doc)
-        return all(reached.get(replica, 0) > begin for replica, begin in begins.items())
 
     # --- loading -------------------------------------------------------------------------------
 
     def load(self) -> None:
-        """Materialize the document from its log, as far as that can be done.
-
-        An entry whose update the CRDT cannot apply stays in the log, without effect.
-        """
+        """Materialize the document from its log."""
         self._deferred.clear()
-        with paused_collection():
-            try:
-                slots = self._load_quickly(self.journal.snapshot())
-            except CorruptLogError:
-                self.journal.set_damage_aside()
-                slots = self._load_quickly(None)
-            while slots is None:
-                slots = self._load_carefully()
-            self.view.show(self._doc, slots)
-
-    def _begin(self) -> None:
-        self._doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=self.journal.replica)
+        material = materialize(self.journal)
+        self._doc = material.doc
         self._doc.observe(self._collect)
+        self._without_effect = material.without_effect
+        self._tail_bytes = material.tail_bytes
+        self.view.show(material.doc, material.slots)
+        if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
+            self.take_snapshot()
 
     def _collect(self, event: pycrdt.TransactionEvent) -> None:
         if self._committing:
             self._updates.append(event.update)
 
-    @contextmanager
-    def _slot_events(self) -> Iterator[list[Any]]:
-        """Collect what changes in the map of slots."""
-        events: list[Any] = []
-        slots = self._doc.get(ROOT, type=pycrdt.Map)
-        subscription = slots.observe(lambda event: events.append(event.keys))
-        try:
-            yield events
-        finally:
-            slots.unobserve(subscription)
-
-    def _load_quickly(self, snapshot: Snapshot | None) -> dict[str, bytes] | None:
-        """Return the live slots; None if an entry cannot be applied."""
-        self._begin()
-        size = 0
-        slots: dict[str, bytes] = {}
-        vector: dict[int, int] = {}
-        if snapshot is not None:
-            if self._apply_snapshot(snapshot):
-                vector, slots = snapshot.vector, snapshot.slots
-            else:
-                _log.warning("document %r: its snapshot is not usable", self.journal.name)
-                self._begin()
-        entries = self.journal.entries(vector)
-        while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
-            with self._slot_events() as events:
-                if not self._apply_all(batch):
-                    return None
-            for key, data in slot_changes(events):
-                if data is None:
-                    slots.pop(key, None)
-                else:
-                    slots[key] = data
-            size += sum(len(entry.data) for entry in batch)
-        self._without_effect.clear()
-        if size > max(_SNAPSHOT_BYTES_MIN, len(snapshot.state) if snapshot else 0):
-            self._save_snapshot(slots)
-        return slots
-
-    def _load_carefully(self) -> dict[str, bytes] | None:
-        """Apply entries one by one; None if one spoiled the document and it must begin anew."""
-        self._begin()
-        for entry in self.journal.entries():
-            name = (entry.replica, entry.seq)
-            if name in self._without_effect:
-                continue
-            begin = check_structs(entry)
-            known = clocks(self._doc).get(entry.replica, 0)
-            if begin is not None and begin > known:
-                self._leave_out(entry, "structs before its own are missing")
-                continue
-            try:
-                self._doc.apply_update(entry.update)
-            except BaseException as error:
-                if not is_crdt_failure(error):
-                    raise
-                self._leave_out(entry, str(error))
-                if not isinstance(error, ValueError):
-                    return None  # the CRDT library may have applied a part of it
-                continue
-            if begin is not None and clocks(self._doc).get(entry.replica, 0) <= begin:
-                self._leave_out(entry, "it builds on structs that are missing")
-                return None
-        slots = self._doc.get(ROOT, type=pycrdt.Map)
-        return {
-            key: bytes(data) for key, data in slots.items() if isinstance(data, bytes | bytearray)
-        }
-
-    def _leave_out(self, entry: Entry, reason: str) -> None:
-        self._without_effect[entry.replica, entry.seq] = reason
-        if len(self._without_effect) <= _FAILURES_LOGGED_MAX:
-            _log.error(
-                "document %r: entry %d of replica %x stays without effect: %s",
-                self.journal.name,
-                entry.seq,
-                entry.replica,
-                reason,
-            )
-
-    def _apply_snapshot(self, snapshot: Snapshot) -> bool:
-        try:
-            self._doc.apply_update(snapshot.state)
-        except BaseException as error:
-            if not is_crdt_failure(error):
-                raise
-            return False
-        return clocks(self._doc) == snapshot.clocks
+    def _grow(self, size: int) -> None:
+        self._tail_bytes += size
+        if self._tail_bytes > _TAIL_BYTES_MAX:
+            self.take_snapshot()
 
     def take_snapshot(self) -> None:
         """Keep the state, so that the next load need not replay the log up to here.
 
         Not while an entry is without effect: a snapshot would hide that.
         """
-        if not self._without_effect:
-            self._save_snapshot(self.view.live_slots())
-
-    def _save_snapshot(self, slots: dict[str, bytes]) -> None:
-        state = self._doc.get_update()
-        self.journal.save_snapshot(Snapshot(self.journal.vector, state, clocks(self._doc), slots))
+        self._tail_bytes = 0
+        if self._without_effect:
+            return
+        journal = self.journal
+        state, slots = self._doc.get_update(), self.view.live_slots()
+        try:
+            journal.save_snapshot(Snapshot(journal.vector, state, clocks(self._doc), slots))
+        except StorageError as error:  # the log has everything; only the next load is slower
+            _log.warning("document %r: no snapshot could be kept: %s", journal.name, error)
 
     @property
     def crdt_clocks(self) -> dict[int, int]:
@@ -393,6 +285,8 @@ class LiveDocument:
 
     def close(self) -> None:
         """Take no more actions."""
+        if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
+            self.take_snapshot()
         self._closed = True
 
 
@@ -400,15 +294,3 @@ def _paths(node: Node, edit: Any) -> list[Path]:
     if isinstance(edit, TableEdit):
         return [(*node.keys, key) for key in edit.members]
     return [node.keys]
-
-
-@contextmanager
-def paused_collection() -> Iterator[None]:
-    """Make many objects without looking for cycles among them, which doubles the cost."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

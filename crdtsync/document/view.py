@@ -12,6 +12,7 @@ from typing import Any
 import pycrdt
 
 from crdtsync.document.lists import ListNode
+from crdtsync.document.materialize import slot_changes
 from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path
 from crdtsync.document.record import SLOT_KINDS, PresenceNode, RecordNode
@@ -21,7 +22,7 @@ from crdtsync.document.table import TableNode
 from crdtsync.document.text import TextNode
 from crdtsync.document.value import ValueNode
 
-__all__ = ["View", "slot_changes"]
+__all__ = ["View"]
 
 
 class View:
@@ -154,15 +155,6 @@ class View:
         for node in sorted(self.contested, key=lambda node: node.keys):
             if len(node.slots()) > 1 and _shown(node):
                 yield node
-
-
-def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes | None]]:
-    """Yield (key, bytes) of slots that were set, (key, None) of those that were deleted."""
-    for event in events:
-        for key, change in event.items():
-            data = None if change["action"] == "delete" else change["newValue"]
-            # What is not bytes is no slot: to us it is as if nothing stood there.
-            yield key, bytes(data) if isinstance(data, bytes | bytearray) else None
 
 
 def _merged(pairs: Pairs, changes: Mapping[str, bytes | None]) -> Pairs:

@@ -1,0 +1,201 @@
+"""From the log to the CRDT: loading a document, and applying entries to it.
+
+The quick way begins at the snapshot and applies many entries in one CRDT transaction. Where an
+entry cannot be applied (its author wrote nonsense, or hides what it builds on) the careful way
+begins anew and applies one after the other, leaving out those that cannot be. An entry left out
+stays in the log, without effect, and is reported. The CRDT is never left waiting for something
+that is missing: such parts would be lost from its state without a word.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pycrdt
+
+from crdtsync.document.crdt import clocks, is_crdt_failure
+from crdtsync.document.journal import Journal, Snapshot
+from crdtsync.document.slots import ROOT
+from crdtsync.errors import CorruptLogError
+from crdtsync.log import Entry, check_structs
+
+__all__ = ["Material", "apply_entries", "materialize", "slot_changes", "slot_events"]
+
+_log = logging.getLogger("crdtsync.document")
+
+_ENTRIES_PER_TRANSACTION = 200
+_FAILURES_LOGGED_MAX = 10
+
+
+@dataclass(slots=True)
+class Material:
+    """A document as loaded.
+
+    Attributes:
+        doc: the CRDT document.
+        slots: the live slots in it.
+        tail_bytes: how many bytes of entries were applied on top of the snapshot.
+        without_effect: entries that could not be applied: (replica, seq) to the reason.
+    """
+
+    doc: pycrdt.Doc[Any]
+    slots: dict[str, bytes] = field(default_factory=dict)
+    tail_bytes: int = 0
+    without_effect: dict[tuple[int, int], str] = field(default_factory=dict)
+
+
+def materialize(journal: Journal) -> Material:
+    """Load a document from its log, as far as that can be done."""
+    with paused_collection():
+        try:
+            material = _quickly(journal, journal.snapshot())
+        except CorruptLogError:
+            journal.set_damage_aside()
+            material = _quickly(journal, None)
+        left_out: dict[tuple[int, int], str] = {}
+        while material is None:
+            material = _carefully(journal, left_out)
+    for (replica, seq), reason in itertools.islice(left_out.items(), _FAILURES_LOGGED_MAX):
+        _log.error(
+            "document %r: entry %d of replica %x stays without effect: %s",
+            journal.name,
+            seq,
+            replica,
+            reason,
+        )
+    return material
+
+
+def apply_entries(doc: pycrdt.Doc[Any], entries: Sequence[Entry]) -> bool:
+    """Apply entries in one CRDT transaction; False if any of them could not be.
+
+    Then the document is spoiled and must be loaded anew.
+    """
+    try:
+        with doc.transaction():
+            for entry in entries:
+                doc.apply_update(entry.update)
+    except BaseException as error:
+        if not is_crdt_failure(error):
+            raise
+        return False
+    # Structs are applied without gaps. So if the last of a replica's are, then all of them are.
+    begins: dict[int, int] = {}
+    for entry in reversed(entries):
+        if entry.replica not in begins:
+            begin = check_structs(entry)
+            if begin is not None:
+                begins[entry.replica] = begin
+    if not begins:
+        return True
+    reached = clocks(doc)
+    return all(reached.get(replica, 0) > begin for replica, begin in begins.items())
+
+
+@contextmanager
+def slot_events(doc: pycrdt.Doc[Any]) -> Iterator[list[Any]]:
+    """Collect what changes in the map of slots, as the CRDT library reports it."""
+    events: list[Any] = []
+    slots = doc.get(ROOT, type=pycrdt.Map)
+    subscription = slots.observe(lambda event: events.append(event.keys))
+    try:
+        yield events
+    finally:
+        slots.unobserve(subscription)
+
+
+def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield (key, bytes) of slots that were set, (key, None) of those that were deleted."""
+    for event in events:
+        for key, change in event.items():
+            data = None if change["action"] == "delete" else change["newValue"]
+            # What is not bytes is no slot: to us it is as if nothing stood there.
+            yield key, bytes(data) if isinstance(data, bytes | bytearray) else None
+
+
+def _quickly(journal: Journal, snapshot: Snapshot | None) -> Material | None:
+    """Load from the snapshot on; None if an entry cannot be applied."""
+    material = Material(pycrdt.Doc(client_id=journal.replica))
+    vector: dict[int, int] = {}
+    if snapshot is not None:
+        if _apply_snapshot(material.doc, snapshot):
+            vector, material.slots = snapshot.vector, snapshot.slots
+        else:
+            _log.warning("document %r: its snapshot is not usable", journal.name)
+            material.doc = pycrdt.Doc(client_id=journal.replica)
+    entries = journal.entries(vector)
+    while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
+        with slot_events(material.doc) as events:
+            if not apply_entries(material.doc, batch):
+                return None
+        for key, data in slot_changes(events):
+            if data is None:
+                material.slots.pop(key, None)
+            else:
+                material.slots[key] = data
+        material.tail_bytes += sum(len(entry.data) for entry in batch)
+    return material
+
+
+def _apply_snapshot(doc: pycrdt.Doc[Any], snapshot: Snapshot) -> bool:
+    try:
+        doc.apply_update(snapshot.state)
+    except BaseException as error:
+        if not is_crdt_failure(error):
+            raise
+        return False
+    return clocks(doc) == snapshot.clocks
+
+
+def _carefully(journal: Journal, left_out: dict[tuple[int, int], str]) -> Material | None:
+    """Load entry by entry, leaving out those that cannot be applied.
+
+    Args:
+        journal: the log.
+        left_out: entries known to be such; more are added.
+
+    Returns:
+        None if an entry spoiled the document, which must begin anew without it.
+    """
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=journal.replica)
+    for entry in journal.entries():
+        name = (entry.replica, entry.seq)
+        if name in left_out:
+            continue
+        begin = check_structs(entry)
+        if begin is not None and begin > clocks(doc).get(entry.replica, 0):
+            left_out[name] = "structs before its own are missing"
+            continue
+        try:
+            doc.apply_update(entry.update)
+        except BaseException as error:
+            if not is_crdt_failure(error):
+                raise
+            left_out[name] = str(error)
+            if isinstance(error, ValueError):
+                continue
+            return None  # the CRDT library may have applied a part of it
+        if begin is not None and clocks(doc).get(entry.replica, 0) <= begin:
+            left_out[name] = "it builds on structs that are missing"
+            return None
+    slots = doc.get(ROOT, type=pycrdt.Map)
+    live = {k: bytes(data) for k, data in slots.items() if isinstance(data, bytes | bytearray)}
+    return Material(doc, live, without_effect=left_out)
+
+
+@contextmanager
+def paused_collection() -> Iterator[None]:
+    """Make many objects without looking for cycles among them, which doubles the cost."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
