@@ -1,14 +1,13 @@
 """A ledger: one document's logs as they are stored, ours and those received.
 
 It knows entries, chains and causal order, and nothing of CRDTs. What it admits it stores; what is
-stored is told to the live document, if one is open. An entry is admitted when the entry before it
-and everything its author had seen are here; until then it is held back, in bounds.
+stored is told to the live document, if one is open. Read `inbox` for what is admitted, `logs` for
+how it is stored.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,12 +15,7 @@ import apsw
 
 from crdtsync.document import Snapshot
 from crdtsync.errors import (
-    BrokenChainError,
     CorruptLogError,
-    EntryError,
-    ForkError,
-    MalformedEntryError,
-    SequenceGapError,
     StorageError,
 )
 from crdtsync.log import (
@@ -30,11 +24,10 @@ from crdtsync.log import (
     Dependency,
     Entry,
     Head,
-    check_follows,
-    check_structs,
-    decode_entry,
     make_entry,
 )
+from crdtsync.replica.audit import Auditor
+from crdtsync.replica.inbox import Inbox
 from crdtsync.replica.logs import SEQ_MAX
 from crdtsync.replica.store import Progress
 from crdtsync.vector import covers
@@ -107,8 +100,8 @@ class Ledger:
         self._user = user
         self._limits = limits
         self._appended = appended
-        self._held: dict[tuple[int, int], Entry] = {}
-        self._held_bytes = 0
+        self._inbox = Inbox(name, limits, self._stored)
+        self._auditor = Auditor(name, store.path, limits)
         self.damage: list[CorruptLogError] = []
         self.number = self._number()
         try:
@@ -139,12 +132,10 @@ class Ledger:
         try:
             self._logs = table.logs(self.number)
             for replica, log in self._logs.items():
-                last = table.last(log)
-                if last is None:
-                    continue
-                positions[replica], data = last
-                entry = self._check(data, replica, positions[replica])
-                self._take_head(entry)
+                last = table.last(log, replica)
+                if last is not None:
+                    self._take_head(self._auditor.read(last))
+                    positions[replica] = last.position
             self.users: dict[int, str] = self._store.users(self.number)
             self.sent, self.acknowledged, self.cursor = self._store.progress(self.number)
         except apsw.Error as error:
@@ -162,25 +153,6 @@ class Ledger:
         else:
             self._clock.see(entry.time)
 
-    def _check(self, data: bytes, replica: int, position: int) -> Entry:
-        try:
-            entry = decode_entry(data, self._limits)
-        except MalformedEntryError as error:
-            raise self._corrupt(error.reason, replica, 0, position) from error
-        if entry.document != self.name or entry.replica != replica:
-            raise self._corrupt("it belongs elsewhere", replica, entry.seq, position)
-        return entry
-
-    def _corrupt(self, reason: str, replica: int, seq: int, position: int) -> CorruptLogError:
-        return CorruptLogError(
-            reason,
-            path=self._store.path,
-            document=self.name,
-            replica=replica,
-            seq=seq,
-            position=position,
-        )
-
     def _read_sound(self) -> None:
         """Read how far every log goes, of a store that may not be changed and is damaged."""
         table = self._store.logs
@@ -194,27 +166,9 @@ class Ledger:
         self._count = sum(head.seq for head in self.heads.values())
 
     def audit(self) -> Iterator[Entry | CorruptLogError]:
-        """Read every stored row in the order of arrival and say whether it fits where it stands.
-
-        What follows a damaged entry in its log, or depends on one, does not fit either.
-        """
-        heads: dict[int, Head] = {}
+        """Read every stored row in the order of arrival and say whether it fits where it stands."""
         everything = dict.fromkeys(self._logs, SEQ_MAX)
-        for position, replica, seq, data in self._store.logs.read_all(self._logs, {}, everything):
-            try:
-                entry = self._check(data, replica, position)
-                head = heads.get(replica, EMPTY_HEAD)
-                if entry.seq != seq:
-                    raise BrokenChainError(f"it says that it is entry {entry.seq}")
-                check_follows(entry, head)
-                check_structs(entry)
-                if not _ready(entry, head, heads):
-                    raise SequenceGapError("an entry that it depends on is missing")
-            except (EntryError, CorruptLogError) as error:
-                yield self._corrupt(error.reason, replica, seq, position)
-            else:
-                heads[replica] = Head(entry.seq, entry.hash)
-                yield entry
+        return self._auditor.audit(self._store.logs.read_all(self._logs, {}, everything))
 
     def set_damage_aside(self) -> None:
         """Keep what does not fit any more out of the way, so that the rest can be read.
@@ -257,20 +211,10 @@ class Ledger:
             CorruptLogError: an entry does not fit. Those yielded before it are sound.
         """
         after = after or {}
-        heads: dict[int, Head] = {}
+        heads = {r: None if after.get(r) else EMPTY_HEAD for r in self.heads}
         try:
             for row in self._store.logs.read_all(self._logs, after, self.vector):
-                try:
-                    entry = decode_entry(row.data, self._limits)
-                    head = heads.get(row.replica)
-                    if head is None:
-                        begun = after.get(row.replica, 0)
-                        head = Head(begun, entry.previous_hash) if begun else EMPTY_HEAD
-                    check_follows(entry, head)
-                    if entry.document != self.name or entry.replica != row.replica:
-                        raise BrokenChainError("it belongs elsewhere")
-                except EntryError as error:
-                    raise self._corrupt(error.reason, row.replica, row.seq, row.position) from error
+                entry = self._auditor.follow(row, heads[row.replica])
                 heads[row.replica] = Head(entry.seq, entry.hash)
                 yield entry
         except apsw.Error as error:
@@ -347,91 +291,20 @@ class Ledger:
             EntryError: an entry cannot stand in its log. Those before it are kept.
             StorageError: nothing was stored.
         """
-        admitted: list[Entry] = []
-        heads: ChainMap[int, Head] = ChainMap({}, self.heads)
-        failure: EntryError | None = None
-        try:
-            for data in datas:
-                self._admit(decode_entry(data, self._limits), heads, admitted)
-        except EntryError as error:
-            failure = error
-            cursor = None
-        if self._held:
+        entries, heads, failure = self._inbox.admit(datas, self.heads)
+        if failure is not None or self._inbox:
             cursor = None  # what is held is only in memory: it must be sent again if we stop here
-        if admitted or (cursor is not None and cursor != self.cursor):
-            self._keep(admitted, cursor)
-        if admitted:
-            self._follow(admitted, heads.maps[0])
+        if entries or (cursor is not None and cursor != self.cursor):
+            self._keep(entries, cursor)
+        if entries:
+            self._follow(entries, heads)
         if failure is not None:
             raise failure
-        return Received(len(admitted), len(self._held))
+        return Received(len(entries), len(self._inbox))
 
-    def _admit(self, entry: Entry, heads: ChainMap[int, Head], admitted: list[Entry]) -> None:
-        if entry.document != self.name:
-            raise MalformedEntryError(
-                f"it belongs to document {entry.document!r}", document=self.name
-            )
-        replica, seq = entry.replica, entry.seq
-        head = heads.maps[0].get(replica) or self.heads.get(replica, EMPTY_HEAD)
-        if seq <= head.seq:
-            self._check_repeat(entry, head)
-            return
-        check_structs(entry)
-        if not _ready(entry, head, heads):
-            self._hold(entry)
-            return
-        check_follows(entry, head)
-        heads[replica] = Head(seq, entry.hash)
-        admitted.append(entry)
-        if self._held:
-            self._release(heads, admitted)
-
-    def _release(self, heads: ChainMap[int, Head], admitted: list[Entry]) -> None:
-        progress = True
-        while progress and self._held:
-            progress = False
-            for name, entry in list(self._held.items()):
-                head = heads.get(entry.replica, EMPTY_HEAD)
-                if entry.seq <= head.seq or _ready(entry, head, heads):
-                    del self._held[name]
-                    self._held_bytes -= len(entry.data)
-                    if entry.seq > head.seq:
-                        check_follows(entry, head)
-                        heads[entry.replica] = Head(entry.seq, entry.hash)
-                        admitted.append(entry)
-                        progress = True
-
-    def _hold(self, entry: Entry) -> None:
-        name = (entry.replica, entry.seq)
-        if name in self._held:
-            return
-        self._held[name] = entry
-        self._held_bytes += len(entry.data)
-        limits = self._limits
-        if len(self._held) > limits.held_entries_max or self._held_bytes > limits.held_bytes_max:
-            self._held.clear()
-            self._held_bytes = 0
-            raise SequenceGapError(
-                "too many entries wait for entries before them; ask for all that is missing",
-                document=self.name,
-                replica=entry.replica,
-                seq=entry.seq,
-            )
-
-    def _check_repeat(self, entry: Entry, head: Head) -> None:
-        if entry.seq == head.seq:
-            same = entry.hash == head.hash
-        else:
-            log = self._logs.get(entry.replica)
-            stored = None if log is None else self._store.logs.at(log, entry.seq)
-            same = stored is None or stored == entry.data  # None: admitted just now, not yet stored
-        if not same:
-            raise ForkError(
-                "another entry of this number is held here: the log was continued in two places",
-                document=self.name,
-                replica=entry.replica,
-                seq=entry.seq,
-            )
+    def _stored(self, replica: int, seq: int) -> bytes | None:
+        log = self._logs.get(replica)
+        return None if log is None else self._store.logs.at(log, seq)
 
     def _keep(self, entries: Sequence[Entry], cursor: Cursor | None) -> None:
         """Store entries, what is new about their logs, and how far they bring us."""
@@ -514,21 +387,3 @@ class Ledger:
         """Keep a snapshot in place of the one before."""
         if not self._store.read_only:
             self._store.write_snapshot(self.number, snapshot)
-
-
-def _ready(entry: Entry, head: Head, heads: Mapping[int, Head]) -> bool:
-    """Tell whether all that an entry follows is here."""
-    if entry.seq != head.seq + 1:
-        return False
-    for replica, seq, hash_ in entry.dependencies:
-        known = heads.get(replica, EMPTY_HEAD)
-        if known.seq < seq:
-            return False
-        if known.seq == seq and known.hash != hash_:
-            raise ForkError(
-                f"its author saw another entry {seq} of replica {replica:x} than the one held here",
-                document=entry.document,
-                replica=entry.replica,
-                seq=entry.seq,
-            )
-    return True

@@ -111,14 +111,15 @@ class LogTable:
             ],
         )
 
-    def last(self, log: int) -> tuple[int, bytes] | None:
-        """Return the position and the bytes of a log's newest entry."""
-        row: tuple[int, bytes] | None = self._connection.execute(
-            "SELECT position, data FROM entries WHERE place > ? AND place <= ? "
+    def last(self, log: int, replica: int) -> Row | None:
+        """Return the newest entry of a replica's log."""
+        base = log << _SEQ_BITS
+        row: tuple[int, int, bytes] | None = self._connection.execute(
+            "SELECT place, position, data FROM entries WHERE place > ? AND place <= ? "
             "ORDER BY place DESC LIMIT 1",
-            (log << _SEQ_BITS, (log << _SEQ_BITS) | SEQ_MAX),
+            (base, base | SEQ_MAX),
         ).fetchone()
-        return row
+        return None if row is None else Row(row[1], replica, row[0] - base, row[2])
 
     def at(self, log: int, seq: int) -> bytes | None:
         """Return one entry."""

@@ -40,7 +40,10 @@ def verify_ledger(ledger: Ledger, progress: Callable[[int], object]) -> list[Pro
         ledger: the document's logs.
         progress: called with 1 for every entry checked.
     """
-    problems = []
+    problems = [
+        Problem(ledger.name, error.replica, error.seq, f"{error.reason}; it was set aside")
+        for error in ledger.damage
+    ]
     for found in ledger.audit():
         progress(1)
         if isinstance(found, Entry):
