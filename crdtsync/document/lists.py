@@ -9,6 +9,7 @@ Source: Nicolaescu et al., GROUP 2016 (YATA).
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Iterable, Iterator, MutableSequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -88,9 +89,23 @@ class ListNode(Node):
     def listen(self) -> None:
         """Follow changes from elsewhere."""
         if self._subscription is None:
-            self._subscription = self.root.observe(self._follow)
+            weak = weakref.ref(self)  # a cycle through the CRDT library is never collected
 
-    def _follow(self, event: Any) -> None:
+            def follow(event: Any) -> None:
+                node = weak()
+                if node is not None:
+                    node.follow(event)
+
+            self._subscription = self.root.observe(follow)
+
+    def deafen(self) -> None:
+        """Follow nothing any more."""
+        if self._subscription is not None:
+            self.root.unobserve(self._subscription)
+            self._subscription = None
+
+    def follow(self, event: Any) -> None:
+        """Take over a change from elsewhere."""
         values = self._values
         assert self.owner is not None
         self.owner.view.changed[self] = None
@@ -111,8 +126,7 @@ class ListNode(Node):
             return
         if self._subscription is not None:
             assert self.owner is not None
-            self.root.unobserve(self._subscription)
-            self._subscription = None
+            self.deafen()
             self.owner.view.unheard[self] = None
         values, root = self.values, self.root
         for start, stop, new, natives in edit.steps:

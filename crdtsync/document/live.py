@@ -61,8 +61,8 @@ class LiveDocument:
         self.view = View(schema, journal.users)
         self._action: Action | None = None
         self._deferred: list[Entry] = []
-        self._updates: list[bytes] = []
-        self._committing = False
+        self._capture = Capture()
+        self._subscription: Any = None
         self._closed = False
         self.load()
 
@@ -184,9 +184,7 @@ class LiveDocument:
         journal, view = self.journal, self.view
         seq = journal.next_seq
         time = journal.tick()
-        updates: list[bytes] = []
-        self._updates = updates
-        self._committing = True
+        updates = self._capture.updates = []
         try:
             with Writer(self._doc, view.slots, journal, seq, time) as writer:
                 for node, edit in action.edits.items():
@@ -204,7 +202,7 @@ class LiveDocument:
             self.load()
             raise
         finally:
-            self._committing = False
+            self._capture.updates = None
         if self.observers:
             paths = dict.fromkeys(
                 path for node, edit in action.edits.items() for path in _paths(node, edit)
@@ -240,18 +238,15 @@ class LiveDocument:
     def load(self) -> None:
         """Materialize the document from its log."""
         self._deferred.clear()
+        self._let_go()
         material = materialize(self.journal)
         self._doc = material.doc
-        self._doc.observe(self._collect)
+        self._subscription = self._doc.observe(self._capture)
         self._without_effect = material.without_effect
         self._tail_bytes = material.tail_bytes
         self.view.show(material.doc, material.slots)
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()
-
-    def _collect(self, event: pycrdt.TransactionEvent) -> None:
-        if self._committing:
-            self._updates.append(event.update)
 
     def _grow(self, size: int) -> None:
         self._tail_bytes += size
@@ -287,7 +282,38 @@ class LiveDocument:
         """Take no more actions."""
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()
+        self._let_go()
         self._closed = True
+
+    def _let_go(self) -> None:
+        """Stop listening: an observed CRDT document holds itself and is never collected."""
+        if self._subscription is not None:
+            self._doc.unobserve(self._subscription)
+            self._subscription = None
+        self.view.deafen()
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self._let_go()
+
+
+class Capture:
+    """Takes the updates of the CRDT's transactions while an action is written.
+
+    The CRDT document holds it, so it must not hold the live document.
+
+    Attributes:
+        updates: where to put them; None while nobody wants them.
+    """
+
+    __slots__ = ("updates",)
+
+    def __init__(self) -> None:
+        self.updates: list[bytes] | None = None
+
+    def __call__(self, event: pycrdt.TransactionEvent) -> None:
+        if self.updates is not None:
+            self.updates.append(event.update)
 
 
 def _paths(node: Node, edit: Any) -> list[Path]:

@@ -40,7 +40,7 @@ class Node:
         owner: the record it belongs to; None for the document itself.
     """
 
-    __slots__ = ("owner", "path")
+    __slots__ = ("__weakref__", "owner", "path")
 
     def __init__(self, path: str, owner: RecordNode | None) -> None:
         self.path = path

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import operator
+import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
 
 import pycrdt
@@ -96,9 +97,23 @@ class TextNode(Node):
         An observer costs twice a keystroke, so it is dropped while only we are typing.
         """
         if self._subscription is None:
-            self._subscription = self.root.observe(self._follow)
+            weak = weakref.ref(self)  # a cycle through the CRDT library is never collected
 
-    def _follow(self, event: Any) -> None:
+            def follow(event: Any) -> None:
+                node = weak()
+                if node is not None:
+                    node.follow(event)
+
+            self._subscription = self.root.observe(follow)
+
+    def deafen(self) -> None:
+        """Follow nothing any more."""
+        if self._subscription is not None:
+            self.root.unobserve(self._subscription)
+            self._subscription = None
+
+    def follow(self, event: Any) -> None:
+        """Take over a change from elsewhere."""
         rope = self._rope
         assert self.owner is not None
         self.owner.view.changed[self] = None
@@ -120,8 +135,7 @@ class TextNode(Node):
             return
         if self._subscription is not None:
             assert self.owner is not None
-            self.root.unobserve(self._subscription)
-            self._subscription = None
+            self.deafen()
             self.owner.view.unheard[self] = None
         rope, root = self.rope, self.root
         for start, stop, text, attributes in edit.steps:

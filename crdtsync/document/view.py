@@ -48,6 +48,7 @@ class View:
         self.contested: dict[ValueNode, None] = {}
         self.unheard: dict[TextNode | ListNode, None] = {}
         self.changed: dict[TextNode | ListNode, None] = {}
+        self._listening: dict[TextNode | ListNode, None] = {}
         self.watching = False
         self.records: dict[str, RecordNode] = {}
         self.root = RecordNode("", schema, self, None)
@@ -131,7 +132,14 @@ class View:
     def listen(self) -> None:
         """Get ready for changes from elsewhere."""
         while self.unheard:
-            self.unheard.popitem()[0].listen()
+            node, _ = self.unheard.popitem()
+            node.listen()
+            self._listening[node] = None
+
+    def deafen(self) -> None:
+        """Stop listening to texts and lists."""
+        while self._listening:
+            self._listening.popitem()[0].deafen()
 
     def watch_all(self) -> None:
         """Follow every text and list, so that observers hear of changes to unread ones."""

@@ -331,8 +331,13 @@ class Ledger:
         self._position += len(entries)
         self._count += len(entries)
         self.heads.update(heads)
-        self._fresh.update(heads)
-        self._fresh.discard(self.replica)
+        fresh = self._fresh
+        fresh.update(heads)
+        fresh.discard(self.replica)
+        for entry in entries:  # what they depend on need not be said again
+            for replica, seq, _ in entry.dependencies:
+                if replica in fresh and self.heads[replica].seq <= seq:
+                    fresh.remove(replica)
         self._clock.see(max(entry.time for entry in entries))
         if self.apply is not None:
             self.apply(entries)

@@ -85,7 +85,7 @@ async def test_changes_are_a_stream_that_misses_nothing() -> None:
         async def act() -> None:
             for number in range(5):
                 board.data = number
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
 
         tasks.start_soon(act)
         with anyio.fail_after(30):

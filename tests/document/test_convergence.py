@@ -175,11 +175,13 @@ class Convergence(RuleBasedStateMachine):
             assert live.plain() == shown
 
     def teardown(self) -> None:
-        if len(self.boards) == 3:
-            self.heal()
-        for replica in self.replicas:
-            replica.close()
-        shutil.rmtree(self.folder)
+        try:
+            if len(self.boards) == 3:
+                self.heal()
+        finally:
+            for replica in self.replicas:
+                replica.close()
+            shutil.rmtree(self.folder)
 
     def heal(self) -> None:
         for _ in range(2):

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pycrdt
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from crdtsync.document.native import MARK, from_native, to_native
 from tests.generators import exactly, values

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from click.testing import Result
+
+
+def lines(result: Result) -> list[Any]:
+    return [json.loads(line) for line in result.output.splitlines()]
+
+
+class TestLog:
+    def test_tells_who_did_what(self, run, store):
+        result = run("log", store)
+        assert result.exit_code == 0
+        assert "name_board" in result.output
+        assert "name='Garden [bold]party'" in " ".join(result.output.split())
+
+    def test_as_json_lines(self, run, store):
+        entries = lines(run("log", store, "party", "--json"))
+        assert [entry["action"] for entry in entries] == ["add_task", "name_board", "name_board"]
+        assert entries[0]["user"] == "ann"
+        assert entries[0]["arguments"]["notes"] == "Ask Zoë 🏮"
+        assert entries[0]["seq"] == 1
+        assert {entry["user"] for entry in entries[1:]} == {"ann", "bob"}
+        assert all(entry["time"].endswith("+00:00") for entry in entries)
+        assert len({entry["hash"] for entry in entries}) == 3
+
+    def test_tells_what_an_entry_had_seen(self, run, store):
+        first, *later = lines(run("log", store, "--json"))
+        [his] = [entry for entry in later if entry["user"] == "bob"]
+        assert his["dependencies"] == [{"replica": first["replica"], "seq": 1}]
+
+    def test_only_the_newest(self, run, store):
+        everything = lines(run("log", store, "--json"))
+        assert lines(run("log", store, "--json", "--limit", 2)) == everything[1:]
+        assert lines(run("log", store, "--json", "--limit", 9)) == everything
+
+    def test_no_such_document(self, run, store):
+        assert run("log", store, "picnic").exit_code == 2
+
+    def test_no_such_file(self, run, tmp_path):
+        assert run("log", tmp_path / "none.db").exit_code == 3
