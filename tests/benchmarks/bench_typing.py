@@ -26,7 +26,8 @@ def test_typing(benchmark: Any, data: Path, tmp_path: Path) -> None:
     session = json.loads(gzip.decompress((data / "automerge-paper.json.gz").read_bytes()))
     steps = [patch for txn in session["txns"] for patch in txn["patches"]]
     chunks = [steps[start : start + CHUNK] for start in range(0, len(steps), CHUNK)]
-    text = pycrdt.Doc().get("body", type=pycrdt.Text)
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    text = doc.get("body", type=pycrdt.Text)
     log = BareLog(tmp_path / "bare.db")
     spent = {"crdt": 0.0, "log": 0.0, "ours": 0.0}
 

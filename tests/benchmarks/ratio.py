@@ -56,7 +56,7 @@ def measure(
     benchmark.pedantic(ours, setup=bare, rounds=rounds, warmup_rounds=1)
     ours_all = list(benchmark.stats.stats.data)
     floors = floors[-len(ours_all) :]
-    ratio = statistics.median(o / f for o, f in zip(ours_all, floors, strict=True))
+    ratio: float = statistics.median(o / f for o, f in zip(ours_all, floors, strict=True))
     RESULTS.append(
         Result(
             name,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pycrdt
 import pytest
 from hypothesis import given
@@ -10,7 +12,8 @@ from tests.generators import exactly, values
 
 @given(values())
 def test_values_come_back_exactly_through_a_peer(value: object) -> None:
-    one, other = pycrdt.Doc(), pycrdt.Doc()
+    one: pycrdt.Doc[Any] = pycrdt.Doc()
+    other: pycrdt.Doc[Any] = pycrdt.Doc()
     one.get("items", type=pycrdt.Array).append(to_native(value))
     other.apply_update(one.get_update())
     for doc in one, other:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,11 +73,12 @@ def test_concurrent_edits_converge_while_both_are_being_read(data: st.DataObject
 def test_an_index_outside_the_text_is_an_index_error_and_changes_nothing(index: int) -> None:
     board = Replica().document(Board, "b")
     board.body.append("abc")
-    for act in (
+    attempts: list[Callable[[], None]] = [
         lambda: board.body.insert(index, "x"),
         lambda: board.body.delete(0, index),
         lambda: board.body.replace(index, 0, "x"),
-    ):
+    ]
+    for act in attempts:
         with pytest.raises(IndexError, match="in a text of 3 characters"):
             act()
     assert str(board.body) == "abc"
