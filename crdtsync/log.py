@@ -158,7 +158,7 @@ def make_entry(
     data = encode(fields, flat=flat)
     if len(data) > limits.argument_bytes_max:
         _check_size(name, arguments, data, limits)
-    return Entry(*fields[1:], data, hashlib.sha256(data).digest())  # type: ignore[arg-type]  # the tuple above, less its version
+    return Entry(*fields[1:], data, hashlib.sha256(data).digest())
 
 
 def _check_size(name: str, arguments: dict[str, Any], data: bytes, limits: Limits) -> None:

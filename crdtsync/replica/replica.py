@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import apsw
 
 from crdtsync.clock import HybridLogicalClock
-from crdtsync.document import Document, LiveDocument, described_document
+from crdtsync.document import Document, LiveDocument, Schema, described_document
 from crdtsync.errors import SchemaError, StorageError
 from crdtsync.limits import Limits
 from crdtsync.replica.ledger import Ledger
@@ -81,6 +81,7 @@ class Replica:
         self._clock = clock or HybridLogicalClock()
         self._ledgers: dict[str, Ledger] = {}
         self._documents: dict[str, Any] = {}
+        self._classless: set[str] = set()  # documents opened without their class
         self._listeners: dict[object, Callable[[str], object]] = {}
         self._closed = False
 
@@ -112,28 +113,44 @@ class Replica:
                 f"a document's name has 1 to {self._limits.name_length_max} characters"
             )
         opened = self._documents.get(name)
-        if opened is not None:
-            if cls is not Document and not isinstance(opened, cls):
-                raise SchemaError(
-                    f"document {name!r} is open as {type(opened).__name__}, not as {cls.__name__}"
-                )
+        if opened is None:
+            return self._open_document(cls, name)
+        if cls is Document or isinstance(opened, cls):
             same: D = opened
             return same
+        if name not in self._classless:
+            raise SchemaError(
+                f"document {name!r} is open as {type(opened).__name__}, not as {cls.__name__}"
+            )
+        opened._live.close()
+        return self._open_document(cls, name)
+
+    def _open_document(self, cls: type[D], name: str) -> D:
         ledger = self.ledger(name)
-        actual: type[Document]
+        actual: type[Document] = cls
         if cls is Document:
-            described = self._store.schema_description(ledger.number)
-            actual = described_document(described)
-        else:
-            actual = cls
-            if not self._store.read_only:
-                description = cls.__crdtsync_schema__.describe()
-                self._store.write_schema_description(ledger.number, description)
+            actual = self._described(name)
+        elif not self._store.read_only:
+            description = cls.__crdtsync_schema__.describe()
+            self._store.write_schema_description(ledger.number, description)
         live = LiveDocument(actual.__crdtsync_schema__, ledger, actual.schema_version)
         ledger.apply = live.apply
         document: D = actual._of(live)
         self._documents[name] = document
+        if cls is Document:
+            self._classless.add(name)
+        else:
+            self._classless.discard(name)
         return document
+
+    def _schema(self, name: str) -> Schema:
+        opened = self._documents.get(name)
+        cls = self._described(name) if opened is None else type(opened)
+        schema: Schema = cls.__crdtsync_schema__
+        return schema
+
+    def _described(self, name: str) -> type[Document]:
+        return described_document(self._store.schema_description(self.ledger(name).number))
 
     def names(self) -> list[str]:
         """Return the names of all documents in the store, sorted."""
@@ -217,8 +234,9 @@ class Replica:
             found = verify_ledger(ledger, progress or (lambda _: None))
             problems += found
             if not found:
-                live: LiveDocument = self.document(Document, name)._live
-                replayed = LiveDocument(live.schema, _WithoutSnapshot(ledger), 1)
+                replayed = LiveDocument(self._schema(name), _WithoutSnapshot(ledger), 1)
+                opened = self._documents.get(name)
+                live = opened._live if opened else LiveDocument(replayed.schema, ledger, 1)
                 problems += verify_state(live, replayed)
         return problems
 

@@ -94,6 +94,10 @@ def test_a_document_is_one_object_and_of_one_class() -> None:
     assert replica.document(Document, "b") is board
     with pytest.raises(SchemaError, match="is open as Board, not as Other"):
         replica.document(Other, "b")
+    looked_at = replica.document(Document, "other")
+    assert isinstance(replica.document(Other, "other"), Other)
+    with pytest.raises(ActionError, match="is closed"), looked_at.action("x"):
+        pass
     with pytest.raises(ValueError, match="1 to 512 characters"):
         replica.document(Board, "")
 

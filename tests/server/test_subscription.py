@@ -30,37 +30,42 @@ async def follow(subscription: Subscription, backend: MemoryBackend) -> list[byt
     return datas
 
 
-@given(st.data())
-async def test_everything_that_is_lacked_comes_once(data):
+replicas = st.integers(1, 3)
+
+
+@given(
+    appends=st.lists(st.tuples(replicas, st.integers(1, 3)), max_size=12),
+    holding=st.dictionaries(replicas, st.integers(1, 36)),
+    offset=st.none() | st.integers(0, 36),
+    last=replicas,
+)
+async def test_everything_that_is_lacked_comes_once(appends, holding, offset, last):
     backend = MemoryBackend()
-    authors = [Author(replica) for replica in (1, 2, 3)]
-    for author in data.draw(st.lists(st.sampled_from(authors), max_size=12)):
-        await backend.append("board", author.write_many(data.draw(st.integers(1, 3))))
+    authors = {replica: Author(replica) for replica in (1, 2, 3)}
+    for replica, count in appends:
+        await backend.append("board", authors[replica].write_many(count))
     channels = Channels(backend, SMALL)
     channels.watch()
     channel = await channels.join("board")
     rows = await backend.read("board", 0, 2**30)
 
-    held = {author.replica: data.draw(st.integers(0, author.head.seq)) for author in authors}
-    heads = {
-        author.replica: Head(seq, author.entries[seq - 1].hash)
-        for author in authors
-        if (seq := held[author.replica])
-    }
-    cursor = None
-    if data.draw(st.booleans()):
-        cursor = Cursor(backend.epoch, data.draw(st.integers(0, channel.offset)))
+    heads: dict[int, Head] = {}
+    for replica, seq in holding.items():
+        entries = authors[replica].entries[:seq]
+        if entries:
+            heads[replica] = Head(entries[-1].seq, entries[-1].hash)
+    cursor = None if offset is None else Cursor(backend.epoch, min(offset, channel.offset))
     asked = Subscribe("board", 0, heads, cursor)
     subscription = await subscribe(asked, channel, backend, lambda _: None)
     channel.follow(subscription)
     if cursor is not None:
         expected = [row.data for row in rows if row.offset > cursor.offset]
     else:
+        held = {replica: head.seq for replica, head in heads.items()}
         expected = [row.data for row in rows if row.seq > held.get(row.replica, 0)]
     assert await follow(subscription, backend) == expected
 
-    author = data.draw(st.sampled_from(authors))
-    new = author.write_many(2)
+    new = authors[last].write_many(2)
     await backend.append("board", new)
     assert await follow(subscription, backend) == [entry.data for entry in new]
 

@@ -1,0 +1,158 @@
+"""What keeps a server's logs: the contract between the server and its storage engine.
+
+A backend holds, for each document, one sequence of entries in the order in which it admitted them.
+That order is *causal*: an entry is admitted only after the entry before it in its own log and after
+everything it depends on. Each entry has an *offset*, which rises along the sequence; a cursor is an
+offset together with the `epoch` of this incarnation of the sequence.
+
+Promised by every backend, and proved by the conformance suite:
+
+- **durable before answered**: what `append` has returned survives the loss of power;
+- **idempotent**: an entry that is held already is no news, however often and by whomever it comes;
+- **contiguous and chained**: no gap in a log, no two entries of one number (`ForkError`);
+- **all or nothing per call** where `append` raises;
+- **watchers see every entry once**, in the order of offsets, after it has become durable.
+
+Not promised, so never to be relied upon: offsets without gaps, transactions over two documents,
+cursors kept by the backend, any order between documents.
+
+Read next: `admission` (the rules that decide what may be stored), `backends.sqlite`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
+
+from crdtsync.log import Entry, Head
+
+__all__ = ["EPOCH_BYTES", "Added", "Appended", "Backend", "Row", "State", "Stored", "Watcher"]
+
+EPOCH_BYTES = 16
+"""Length of an epoch: enough that no two incarnations ever draw the same."""
+
+
+class Row(NamedTuple):
+    """One entry as it stands in a document's sequence. `data` is its bytes, as they were pushed."""
+
+    offset: int
+    replica: int
+    seq: int
+    data: bytes
+
+
+class State(NamedTuple):
+    """Where a document's sequence ends: its newest offset (0 if empty), and the heads there."""
+
+    offset: int
+    heads: dict[int, Head]
+
+
+class Stored(NamedTuple):
+    """How far a pushed log is durable: up to number `seq`, which stands at `offset`."""
+
+    seq: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The answer to an append.
+
+    Attributes:
+        stored: for each log in the call of which something is held: up to which of the given
+            entries. Less than what was given where there is a gap.
+        gap: some of the given entries could not be stored because entries before them, in their
+            own log or among their dependencies, are not held.
+    """
+
+    stored: dict[int, Stored]
+    gap: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What watchers are told: the new rows of a document, and the heads of the logs they are in."""
+
+    document: str
+    rows: Sequence[Row]
+    heads: Mapping[int, Head]
+
+
+Watcher: TypeAlias = Callable[[Added], None]
+"""Called in the event loop's thread. It must not raise, block, or call the backend."""
+
+
+class Backend(Protocol):
+    """A storage engine for the server. Belongs to one event loop."""
+
+    @property
+    def epoch(self) -> bytes:
+        """The random name of this incarnation of the sequences."""
+
+    async def append(self, document: str, entries: Sequence[Entry]) -> Appended:
+        """Store the entries that are new; they are durable when this returns.
+
+        A caller that is cancelled does not know whether they were stored, and may ask again.
+
+        Args:
+            document: name of the document that all the entries belong to.
+            entries: checked entries in causal order, of any number of logs.
+
+        Raises:
+            ForkError: a log holds another entry of that number, or one of the entries was chained
+                to, or depends on, another entry than the one held. Nothing of the call is stored.
+            BrokenChainError: a log's first entry claims to follow another. Nothing is stored.
+            StorageError: they could not be stored. Nothing of the call is stored.
+        """
+
+    async def read(
+        self, document: str, after: int, bytes_max: int, upto: int | None = None
+    ) -> list[Row]:
+        """Return the rows that follow an offset, in order.
+
+        Args:
+            document: name of the document; one that is not held has no rows.
+            after: the offset below the first row wanted.
+            bytes_max: stop before the entries together exceed this; one row is always returned
+                if there is one.
+            upto: the last offset wanted; without it, to the end.
+
+        Raises:
+            StorageError: they could not be read.
+        """
+
+    async def state(self, document: str) -> State:
+        """Return where a document's sequence ends. A caller may keep what it is given.
+
+        Raises:
+            StorageError: it could not be read, or the end of a log is damaged.
+        """
+
+    async def covered(self, document: str, vector: Mapping[int, int]) -> int:
+        """Return an offset up to which a state vector covers every entry.
+
+        The nearer to the first entry that is not covered, the less is read in vain; 0 is right
+        for any vector.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+
+    async def documents(self) -> list[str]:
+        """Return the names of all documents that hold an entry, sorted.
+
+        Raises:
+            StorageError: they could not be read.
+        """
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Have every addition from now on reported to `watcher`; returns the cancel function.
+
+        The additions of one document come in the order of offsets, whoever made them. An append's
+        addition is reported before that append returns.
+        """
+
+    async def aclose(self) -> None:
+        """Finish what was begun and release the storage; a second call does nothing."""

@@ -1,0 +1,126 @@
+"""A backend that lives as long as its process: for tests, demonstrations and simulations.
+
+It runs in the event loop, without a thread or a clock, so a seeded run is the same every time. It
+is also the contract in its simplest form: read it before you write a backend of your own. Only
+"durable" is not kept, there being nothing that would outlast a loss of power.
+"""
+
+from __future__ import annotations
+
+import secrets
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+from anyio.lowlevel import checkpoint
+
+from crdtsync.log import Entry, Head
+from crdtsync.server.admission import admit
+from crdtsync.server.backend import (
+    EPOCH_BYTES,
+    Added,
+    Appended,
+    Row,
+    State,
+    Stored,
+    Watcher,
+)
+
+__all__ = ["MemoryBackend"]
+
+_offset_of = attrgetter("offset")
+
+
+@dataclass(slots=True)
+class _Held:
+    """One document: its sequence, and where to find an entry in it."""
+
+    rows: list[Row] = field(default_factory=list)
+    heads: dict[int, Head] = field(default_factory=dict)
+    places: dict[tuple[int, int], tuple[int, bytes]] = field(default_factory=dict)
+
+    def hash_at(self, replica: int, seq: int) -> bytes:
+        return self.places[replica, seq][1]
+
+
+class MemoryBackend:
+    """Keeps the logs in memory; see `crdtsync.server.backend.Backend`.
+
+    Args:
+        epoch: the name of this incarnation; drawn at random by default.
+    """
+
+    def __init__(self, epoch: bytes | None = None) -> None:
+        self._epoch = epoch if epoch is not None else secrets.token_bytes(EPOCH_BYTES)
+        self._documents: dict[str, _Held] = {}
+        self._watchers: list[Watcher] = []
+
+    @property
+    def epoch(self) -> bytes:
+        return self._epoch
+
+    async def append(self, document: str, entries: Sequence[Entry]) -> Appended:
+        await checkpoint()
+        held = self._documents.get(document) or _Held()
+        admission = admit(entries, held.heads, held.hash_at)
+        rows = []
+        for offset, entry in enumerate(admission.new, len(held.rows) + 1):
+            rows.append(Row(offset, entry.replica, entry.seq, entry.data))
+            held.places[entry.replica, entry.seq] = offset, entry.hash
+        if rows:
+            self._documents[document] = held
+            held.rows += rows
+            held.heads |= admission.heads
+            for watcher in list(self._watchers):
+                watcher(Added(document, rows, admission.heads))
+        stored = {
+            replica: Stored(seq, held.places[replica, seq][0])
+            for replica, seq in admission.held.items()
+        }
+        return Appended(stored, admission.gap)
+
+    async def read(
+        self, document: str, after: int, bytes_max: int, upto: int | None = None
+    ) -> list[Row]:
+        await checkpoint()
+        rows = self._documents[document].rows if document in self._documents else []
+        found: list[Row] = []
+        size = 0
+        for index in range(bisect_right(rows, after, key=_offset_of), len(rows)):
+            row = rows[index]
+            size += len(row.data)
+            if (upto is not None and row.offset > upto) or (found and size > bytes_max):
+                break
+            found.append(row)
+        return found
+
+    async def state(self, document: str) -> State:
+        await checkpoint()
+        held = self._documents.get(document)
+        return State(len(held.rows), dict(held.heads)) if held else State(0, {})
+
+    async def covered(self, document: str, vector: Mapping[int, int]) -> int:
+        await checkpoint()
+        held = self._documents.get(document)
+        if held is None:
+            return 0
+        return min(
+            (
+                held.places[replica, vector.get(replica, 0) + 1][0] - 1
+                for replica, head in held.heads.items()
+                if vector.get(replica, 0) < head.seq
+            ),
+            default=len(held.rows),
+        )
+
+    async def documents(self) -> list[str]:
+        await checkpoint()
+        return sorted(self._documents)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    async def aclose(self) -> None:
+        """Do nothing: there is nothing to release."""

@@ -1,0 +1,262 @@
+"""The default backend: one SQLite file, written by one thread that commits in groups.
+
+Every transaction is FULL: it is on the disk before anyone is told. Entries are kept as the bytes
+that were pushed; the heads of the documents in use are remembered, so that an append costs one
+look-up per entry only where it must be compared with an older one. Entries are not checked again
+when they are read to be forwarded: whoever receives them checks their chain.
+
+The order of a document's rows is the order of `EntryTable`'s places. Offsets happen to be dense
+here; nobody may rely on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TypeVar
+
+import apsw
+
+from crdtsync.errors import CorruptLogError, EntryError
+from crdtsync.log import Entry, Head, decode_entry
+from crdtsync.server.admission import Admission, admit
+from crdtsync.server.backend import (
+    EPOCH_BYTES,
+    Added,
+    Appended,
+    Row,
+    State,
+    Stored,
+    Watcher,
+)
+from crdtsync.server.backends.committer import Committer
+from crdtsync.storage import EntryTable, open_file
+from crdtsync.storage.entries import SCHEMA
+
+__all__ = ["SqliteBackend"]
+
+T = TypeVar("T")
+
+_POSITION_BITS = 40
+_NEWEST = (
+    "SELECT place, seq, data FROM entries WHERE document = ? AND replica = ? "
+    "ORDER BY seq DESC LIMIT 1"
+)
+_PLACE = "SELECT place FROM entries WHERE document = ? AND replica = ? AND seq = ?"
+_ROWS = (
+    "SELECT place, replica, seq, data FROM entries WHERE place > ? AND place <= ? ORDER BY place"
+)
+
+
+@dataclass(slots=True)
+class _Document:
+    """What is remembered of a document in use. `id` is None as long as it has no entries."""
+
+    id: int | None
+    position: int = 0
+    heads: dict[int, Head] = field(default_factory=dict)
+
+
+class SqliteBackend:
+    """Keeps the logs in one file; see `crdtsync.server.backend.Backend`.
+
+    Args:
+        path: the file, made where there is none; `:memory:` for one that is nowhere.
+        documents_remembered_max: of how many documents the heads are kept in memory.
+
+    Raises:
+        StoreLockedError: another server has the file open.
+        StorageError: it cannot be opened.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, documents_remembered_max: int = 4096
+    ) -> None:
+        self._file = open_file(path, "server", SCHEMA, durability="power")
+        self._connection = self._file.connection
+        self._table = EntryTable(self._connection)
+        self._documents: dict[str, _Document] = {}
+        self._documents_max = documents_remembered_max
+        self._watchers: list[Watcher] = []
+        self._epoch = self._read_epoch()
+        self._committer = Committer(
+            self._file.path, self._file.transaction, self._documents.clear, self._file.close
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    @property
+    def epoch(self) -> bytes:
+        return self._epoch
+
+    async def append(self, document: str, entries: Sequence[Entry]) -> Appended:
+        def work() -> tuple[Appended, Added | None]:
+            return self._append(document, entries)
+
+        appended, _ = await self._committer.write(work, self._tell)
+        return appended
+
+    async def read(
+        self, document: str, after: int, bytes_max: int, upto: int | None = None
+    ) -> list[Row]:
+        return await self._read(lambda: self._rows(document, after, bytes_max, upto))
+
+    async def state(self, document: str) -> State:
+        return await self._read(lambda: self._state(document))
+
+    async def covered(self, document: str, vector: Mapping[int, int]) -> int:
+        return await self._read(lambda: self._covered(document, vector))
+
+    async def documents(self) -> list[str]:
+        return await self._read(self._table.names)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    async def aclose(self) -> None:
+        await self._committer.aclose()
+
+    def _tell(self, result: tuple[Appended, Added | None]) -> None:
+        _, added = result
+        if added is not None:
+            for watcher in list(self._watchers):
+                watcher(added)
+
+    async def _read(self, work: Callable[[], T]) -> T:
+        def mapped() -> T:
+            try:
+                return work()
+            except apsw.Error as error:
+                raise self._file.error(error) from error
+
+        return await self._committer.read(mapped)
+
+    # From here on: in the committer's thread, or before it was started.
+
+    def _read_epoch(self) -> bytes:
+        with self._file.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO meta VALUES('epoch', ?)", (secrets.token_bytes(EPOCH_BYTES),)
+            )
+            epoch: bytes = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").get
+        return epoch
+
+    def _append(self, document: str, entries: Sequence[Entry]) -> tuple[Appended, Added | None]:
+        held = self._document(document)
+        admission = admit(
+            entries, held.heads, lambda replica, seq: self._hash_at(held, replica, seq)
+        )
+        added = self._store(document, held, admission) if admission.new else None
+        offsets = {row.replica: row.offset for row in added.rows} if added else {}
+        stored = {
+            replica: Stored(seq, offsets.get(replica) or self._offset_of(held, replica, seq))
+            for replica, seq in admission.held.items()
+        }
+        return Appended(stored, admission.gap), added
+
+    def _store(self, document: str, held: _Document, admission: Admission) -> Added:
+        if held.id is None:
+            held.id = self._table.add_document(document)
+        first = held.position + 1
+        self._table.insert_many(held.id, first, admission.new)
+        rows = [
+            Row(offset, entry.replica, entry.seq, entry.data)
+            for offset, entry in enumerate(admission.new, first)
+        ]
+        held.position += len(rows)
+        held.heads |= admission.heads
+        return Added(document, rows, admission.heads)
+
+    def _rows(self, document: str, after: int, bytes_max: int, upto: int | None) -> list[Row]:
+        held = self._document(document)
+        if held.id is None:
+            return []
+        base = held.id << _POSITION_BITS
+        last = held.position if upto is None else min(upto, held.position)
+        rows: list[Row] = []
+        size = 0
+        for place, replica, seq, data in self._connection.execute(
+            _ROWS, (base + after, base + last)
+        ):
+            size += len(data)
+            if rows and size > bytes_max:
+                break
+            rows.append(Row(place - base, replica, seq, data))
+        return rows
+
+    def _state(self, document: str) -> State:
+        held = self._document(document)
+        return State(held.position, dict(held.heads))
+
+    def _covered(self, document: str, vector: Mapping[int, int]) -> int:
+        held = self._document(document)
+        return min(
+            (
+                self._offset_of(held, replica, vector.get(replica, 0) + 1) - 1
+                for replica, head in held.heads.items()
+                if vector.get(replica, 0) < head.seq
+            ),
+            default=held.position,
+        )
+
+    def _offset_of(self, held: _Document, replica: int, seq: int) -> int:
+        assert held.id is not None
+        place: int = self._connection.execute(_PLACE, (held.id, replica, seq)).get
+        return place - (held.id << _POSITION_BITS)
+
+    def _hash_at(self, held: _Document, replica: int, seq: int) -> bytes:
+        assert held.id is not None
+        (data,) = self._table.read_log(held.id, replica, seq, seq)
+        return hashlib.sha256(data).digest()
+
+    def _document(self, name: str) -> _Document:
+        # Taken out and put back, so that the first one is always the one unused for longest.
+        held = self._documents.pop(name, None) or self._load(name)
+        self._documents[name] = held
+        if len(self._documents) > self._documents_max:
+            del self._documents[next(iter(self._documents))]
+        return held
+
+    def _load(self, name: str) -> _Document:
+        document = self._table.document_id(name)
+        if document is None:
+            return _Document(None)
+        heads = {
+            replica: self._head(name, document, replica)
+            for replica in self._table.replicas(document)
+        }
+        return _Document(document, self._table.last_position(document), heads)
+
+    def _head(self, name: str, document: int, replica: int) -> Head:
+        (row,) = self._connection.execute(_NEWEST, (document, replica))
+        place, seq, data = row
+        try:
+            entry = decode_entry(data)
+        except EntryError as error:
+            problem = str(error)
+        else:
+            if (entry.document, entry.replica, entry.seq) == (name, replica, seq):
+                return Head(seq, entry.hash)
+            problem = "it is another entry than its place says"
+        raise CorruptLogError(
+            problem,
+            path=self._file.path,
+            document=name,
+            replica=replica,
+            seq=seq,
+            position=place - (document << _POSITION_BITS),
+        )

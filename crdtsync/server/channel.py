@@ -1,0 +1,201 @@
+"""Channels: for each document that someone follows, where its log ends and who is to be told.
+
+The log is the only queue. A follower has a cursor, and asks its channel for the batch that goes on
+from there; it does not matter how far behind it is. Additions that come in while nobody has asked
+for them gather into one batch, and all followers at one cursor get that same batch: encoded once,
+or, where it is no longer cached, read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import anyio
+
+from crdtsync.log import Head
+from crdtsync.server.backend import Added, Backend, Row, State
+from crdtsync.server.batch import Batch, BatchCache, fitting
+from crdtsync.server.limits import ServerLimits
+
+__all__ = ["Channel", "Channels", "Follower"]
+
+
+class Follower(Protocol):
+    """Someone who wants to know that a document has grown."""
+
+    def behind(self) -> None:
+        """Take note that there is more than was there; must return at once."""
+
+
+class Channel:
+    """One document, as all its followers see it. Made by `Channels.join`.
+
+    Attributes:
+        document: its name.
+        offset: of its newest entry.
+        heads: the ends of its logs, at `offset`. Not to be changed by others.
+    """
+
+    def __init__(
+        self, document: str, backend: Backend, cache: BatchCache, limits: ServerLimits
+    ) -> None:
+        self.document = document
+        self.offset = 0
+        self.heads: dict[int, Head] = {}
+        self.users = 0
+        self._backend = backend
+        self._cache = cache
+        self._frame_bytes_max = limits.wire.frame_bytes_max
+        self._followers: set[Follower] = set()
+        self._resting: set[Follower] = set()
+        self._gathered: list[Row] = []  # additions after `_sealed` that are in no batch yet
+        self._gathered_bytes = 0
+        self._sealed = 0
+        self._early: list[Added] | None = []  # what was added while the state was being read
+        self._lock = anyio.Lock()
+
+    async def load(self) -> None:
+        """Learn where the log ends; does nothing where that is known.
+
+        Raises:
+            StorageError: it could not be read. The next caller tries again.
+        """
+        async with self._lock:
+            if self._early is None:
+                return
+            self._begin(await self._backend.state(self.document))
+
+    def _begin(self, state: State) -> None:
+        early, self._early = self._early or [], None
+        self.offset = self._sealed = state.offset
+        self.heads = state.heads
+        for added in early:
+            if added.rows[-1].offset > self.offset:
+                self.extend(added)
+
+    def extend(self, added: Added) -> None:
+        """Take in an addition to the log. Called in the order of offsets."""
+        if self._early is not None:
+            self._early.append(added)
+            return
+        assert added.rows[0].offset > self.offset, "additions come in the order of offsets"
+        self.offset = added.rows[-1].offset
+        self.heads |= added.heads
+        if not self._followers:
+            self._forget()
+            return
+        self._gathered += added.rows
+        self._gathered_bytes += sum(len(row.data) for row in added.rows)
+        if self._gathered_bytes >= self._frame_bytes_max:
+            # Where nobody asks, the cache's bound is the bound.
+            self._seal()
+        resting, self._resting = self._resting, set()
+        for follower in resting:
+            follower.behind()
+
+    def follow(self, follower: Follower) -> None:
+        """Add a follower; it counts as behind until it rests."""
+        self._followers.add(follower)
+
+    def rest(self, follower: Follower) -> None:
+        """Have a follower told of the next addition. It must hold all that there is."""
+        self._resting.add(follower)
+
+    def unfollow(self, follower: Follower) -> None:
+        """Remove a follower."""
+        self._followers.discard(follower)
+        self._resting.discard(follower)
+        if not self._followers:
+            self._forget()
+
+    def cached(self, after: int) -> Batch | None:
+        """Return the batch that goes on from an offset, if it takes no reading."""
+        if self._gathered:
+            self._seal()
+        return self._cache.get(self.document, after)
+
+    async def batch(self, after: int) -> Batch:
+        """Return the batch that goes on from an offset below the newest.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+        async with self._lock:
+            # All who miss the same batch wait here for the first of them to read it.
+            batch = self.cached(after)
+            if batch is None:
+                rows = await self._backend.read(
+                    self.document, after, self._frame_bytes_max, upto=self.offset
+                )
+                assert rows, f"{self.document!r} holds nothing between {after} and {self.offset}"
+                rows = rows[: fitting(rows, self.document, self._frame_bytes_max)]
+                batch = Batch(self.document, after, rows)
+                self._cache.put(batch)
+            return batch
+
+    def _seal(self) -> None:
+        rows = self._gathered
+        while rows:
+            count = fitting(rows, self.document, self._frame_bytes_max)
+            batch = Batch(self.document, self._sealed, rows[:count])
+            self._cache.put(batch)
+            self._sealed = batch.upto
+            rows = rows[count:]
+        self._forget()
+
+    def _forget(self) -> None:
+        self._sealed = self.offset
+        self._gathered = []
+        self._gathered_bytes = 0
+
+
+class Channels:
+    """The channels in use.
+
+    Args:
+        backend: where the logs are.
+        limits: how large frames and their cache may be.
+    """
+
+    def __init__(self, backend: Backend, limits: ServerLimits) -> None:
+        self.backend = backend
+        self._limits = limits
+        self._cache = BatchCache(limits.cache_bytes_max)
+        self._channels: dict[str, Channel] = {}
+
+    def __len__(self) -> int:
+        return len(self._channels)
+
+    def watch(self) -> Callable[[], None]:
+        """Begin to take in what is added to the backend; returns the cancel function."""
+        return self.backend.watch(self._extend)
+
+    async def join(self, document: str) -> Channel:
+        """Return a document's channel; each join is followed by one `leave`.
+
+        Raises:
+            StorageError: the document cannot be read. It was not joined.
+        """
+        channel = self._channels.get(document)
+        if channel is None:
+            channel = Channel(document, self.backend, self._cache, self._limits)
+            self._channels[document] = channel
+        channel.users += 1
+        try:
+            await channel.load()
+        except BaseException:
+            self.leave(channel)
+            raise
+        return channel
+
+    def leave(self, channel: Channel) -> None:
+        """Give a channel back; the last one to do so closes it."""
+        channel.users -= 1
+        if channel.users == 0:
+            del self._channels[channel.document]
+
+    def _extend(self, added: Added) -> None:
+        channel = self._channels.get(added.document)
+        if channel is not None:
+            channel.extend(added)

@@ -1,0 +1,241 @@
+"""The documents of one connection: what it asks and pushes, and what it is sent.
+
+Frames of one document are dealt with in their order. Entries go out from the cursors: of all
+subscriptions that are behind, the one of the lowest priority number is next, and within one
+priority each has its turn. A document that fails is ended by itself; the others go on.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+from typing import TypeAlias, TypeVar
+
+from anyio.lowlevel import checkpoint
+
+from crdtsync.errors import CorruptLogError, CrdtSyncError, StorageError
+from crdtsync.log import Entry
+from crdtsync.server.channel import Channels
+from crdtsync.server.intake import check_logs, failure_code, read_push
+from crdtsync.server.limits import ServerLimits
+from crdtsync.server.subscription import Subscription, subscribe
+from crdtsync.sync import Check, Push, ServerProtocol, Subscribe, Unsubscribe
+
+__all__ = ["DocumentFrame", "Documents"]
+
+DocumentFrame: TypeAlias = Subscribe | Push | Check | Unsubscribe
+
+_HEAD_BYTES = 64  # one head in a frame, at the most
+_ENDED_MAX = 64  # subscriptions that have ended and still stand in the queue
+_FRAME_BYTES_MIN = 512  # what any frame is taken to cost, so that many small ones are a lot too
+
+T = TypeVar("T")
+
+_logger = logging.getLogger(__name__)
+
+
+class Documents:
+    """Serves the subscriptions of one connection.
+
+    Args:
+        protocol: the connection.
+        channels: the server's documents.
+        limits: how much at a time.
+        wake: called when there is something to send.
+        room: waits until the client has taken enough of its answers to be given more.
+    """
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        channels: Channels,
+        limits: ServerLimits,
+        wake: Callable[[], None],
+        room: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._protocol = protocol
+        self._channels = channels
+        self._backend = channels.backend
+        self._limits = limits
+        self._wake = wake
+        self._room = room
+        self._subscriptions: dict[str, Subscription] = {}
+        self._behind: list[tuple[int, int, Subscription]] = []  # a heap: priority, turn
+        self._turns = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is something that `fill` could send now."""
+        return bool(self._behind) and self._protocol.can_send
+
+    async def handle(self, document: str, frames: Sequence[DocumentFrame]) -> None:
+        """Deal with frames of one document, in order."""
+        for kind, run in groupby(frames, key=type):
+            if kind is Push:
+                await self._room()
+                # One after the other they would each wait for a commit of their own.
+                await self._guarded(document, self._push, [f for f in run if type(f) is Push])
+                continue
+            for frame in run:
+                await self._room()
+                if isinstance(frame, Subscribe):
+                    await self._guarded(document, self._subscribe, frame)
+                elif isinstance(frame, Check):
+                    await self._check(frame)
+                else:
+                    self._drop(document)
+
+    async def fill(self, *, may_read: bool) -> None:
+        """Hand entries to the protocol: as many as fit into one turn, and as credit allows.
+
+        Args:
+            may_read: nothing waits to be sent. What does should not wait for the storage too, so
+                that only then entries are read that are not cached.
+        """
+        budget = self._limits.turn_bytes_max
+        while budget > 0 and self.ready:
+            subscription = self._behind[0][2]
+            behind = subscription.live and subscription.cursor < subscription.channel.offset
+            frame = subscription.cached() if behind else None
+            if behind and frame is None and not may_read:
+                return
+            heapq.heappop(self._behind)
+            subscription.queued = False
+            if not subscription.live:
+                continue
+            if frame is not None:
+                self._send(subscription, *frame)
+                budget -= len(frame[1])
+            elif behind:
+                await self._guarded(subscription.channel.document, self._read, subscription)
+                return
+            budget -= _FRAME_BYTES_MIN + self._settle(subscription)
+            may_read = False
+
+    def close(self) -> None:
+        """End all subscriptions."""
+        for document in list(self._subscriptions):
+            self._drop(document)
+
+    async def _guarded(
+        self, document: str, act: Callable[[T], Awaitable[None]], argument: T
+    ) -> None:
+        """Do something for a document; if it goes wrong, say so, to the right extent."""
+        if self._protocol.closed:
+            return
+        try:
+            await act(argument)
+        except CrdtSyncError as error:
+            code = failure_code(error)
+            if code is not None:
+                self._fail(document, code, error)
+            elif isinstance(error, StorageError):
+                _logger.error("a connection ends because of the storage: %s", error)
+                self._protocol.goodbye(
+                    "unavailable",
+                    "the server cannot store or read at the moment; nothing was changed",
+                    self._limits.retry_after_ms,
+                )
+            else:
+                raise
+
+    async def _subscribe(self, asked: Subscribe) -> None:
+        document = asked.document
+        self._drop(document)
+        channel = await self._channels.join(document)
+        try:
+            subscription = await subscribe(asked, channel, self._backend, self._queue)
+        except BaseException:
+            self._channels.leave(channel)
+            raise
+        if self._protocol.closed:
+            self._channels.leave(channel)
+            return
+        self._subscriptions[document] = subscription
+        channel.follow(subscription)
+        self._protocol.subscribed(document, channel.heads, subscription.mode)
+        self._queue(subscription)
+
+    async def _push(self, pushes: list[Push]) -> None:
+        document = pushes[0].document
+        try:
+            subscription = self._subscriptions.get(document)
+            if subscription is None:
+                return  # it has failed since
+            entries: list[Entry] = []
+            for push in pushes:
+                entries += read_push(document, push.entries, self._limits.entry)
+                await checkpoint()  # decoding is work: the other connections' turn
+            check_logs(entries, subscription.channel, self._limits)
+            subscription.offered(entries)
+            appended = await self._backend.append(document, entries)
+        finally:
+            self._protocol.returned(sum(push.size for push in pushes))
+        if self._protocol.closed:
+            return
+        for replica, stored in appended.stored.items():
+            self._protocol.receipt(document, replica, stored.seq, stored.offset)
+        if appended.gap:
+            self._protocol.heads(document, subscription.channel.heads)
+
+    async def _check(self, asked: Check) -> None:
+        await checkpoint()
+        subscription = self._subscriptions.get(asked.document)
+        if subscription is not None and not self._protocol.closed:
+            self._protocol.heads(asked.document, subscription.channel.heads, asked.nonce)
+
+    async def _read(self, subscription: Subscription) -> None:
+        frame = await subscription.read(self._backend, self._limits.wire.frame_bytes_max)
+        if not subscription.live:
+            return
+        if self._protocol.can_send:
+            self._send(subscription, *frame)
+        self._settle(subscription)
+
+    def _send(self, subscription: Subscription, upto: int, payload: bytes) -> None:
+        self._protocol.send_payload(payload)
+        subscription.cursor = upto
+
+    def _settle(self, subscription: Subscription) -> int:
+        """Queue a subscription again or let it rest; return about how many bytes that sends."""
+        channel = subscription.channel
+        if subscription.cursor < channel.offset:
+            self._queue(subscription)
+            return 0
+        channel.rest(subscription)
+        if subscription.completed:
+            return 0
+        subscription.completed = True
+        self._protocol.complete(
+            channel.document, channel.offset, channel.heads, priority=subscription.priority
+        )
+        return len(channel.heads) * _HEAD_BYTES
+
+    def _queue(self, subscription: Subscription) -> None:
+        if not subscription.queued:
+            subscription.queued = True
+            self._turns += 1
+            heapq.heappush(self._behind, (subscription.priority, self._turns, subscription))
+            if len(self._behind) > 2 * len(self._subscriptions) + _ENDED_MAX:
+                # Else a client that gives no credit could ask again and again at our cost.
+                self._behind = [each for each in self._behind if each[2].live]
+                heapq.heapify(self._behind)
+        self._wake()
+
+    def _drop(self, document: str) -> None:
+        subscription = self._subscriptions.pop(document, None)
+        if subscription is not None:
+            subscription.end()
+            self._channels.leave(subscription.channel)
+
+    def _fail(self, document: str, code: str, error: CrdtSyncError) -> None:
+        self._drop(document)
+        if self._protocol.closed:
+            return
+        _logger.warning("document %r fails for a connection (%s): %s", document, code, error)
+        # What our disk looks like is no client's business.
+        private = isinstance(error, CorruptLogError)
+        reason = "the server's copy of this document is damaged" if private else str(error)
+        self._protocol.failed(document, code, reason)

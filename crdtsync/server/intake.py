@@ -1,0 +1,74 @@
+"""Pushed entries on their way in: decoded once, checked, stored; and the answers to them.
+
+Only here are bytes from a client turned into entries. What is stored afterwards, and sent to
+others, is the very bytes that came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crdtsync.errors import (
+    BrokenChainError,
+    CorruptLogError,
+    CrdtSyncError,
+    EntryError,
+    ForeignStructsError,
+    ForkError,
+    LimitError,
+    MalformedEntryError,
+)
+from crdtsync.limits import Limits
+from crdtsync.log import Entry, check_structs, decode_entry
+from crdtsync.server.channel import Channel
+from crdtsync.server.limits import ServerLimits
+
+__all__ = ["check_logs", "failure_code", "read_push"]
+
+_CODES: tuple[tuple[type[CrdtSyncError], str], ...] = (
+    (ForkError, "fork"),
+    (BrokenChainError, "chain"),
+    (ForeignStructsError, "foreign"),
+    (EntryError, "malformed"),
+    (LimitError, "limit"),
+    (CorruptLogError, "damaged"),
+)
+
+
+def read_push(document: str, datas: Sequence[bytes], limits: Limits) -> list[Entry]:
+    """Decode the entries of a push, and check each as far as that goes without the others.
+
+    Raises:
+        MalformedEntryError: one is not an entry, or is of another document.
+        ForeignStructsError: one writes in the name of another replica.
+    """
+    entries = []
+    for data in datas:
+        entry = decode_entry(data, limits)
+        if entry.document != document:
+            raise MalformedEntryError(
+                f"pushed to document {document!r}",
+                document=entry.document,
+                replica=entry.replica,
+                seq=entry.seq,
+            )
+        check_structs(entry)
+        entries.append(entry)
+    return entries
+
+
+def check_logs(entries: Sequence[Entry], channel: Channel, limits: ServerLimits) -> None:
+    """Check that a document does not get more logs than its heads may name.
+
+    Raises:
+        LimitError: it would.
+    """
+    new = {entry.replica for entry in entries}.difference(channel.heads)
+    if new and len(channel.heads) + len(new) > limits.logs_max:
+        what = f"the number of logs in document {channel.document!r}"
+        raise LimitError("logs_max", limits.logs_max, len(channel.heads) + len(new), what)
+
+
+def failure_code(error: CrdtSyncError) -> str | None:
+    """Return the word for an error that ends one document; None if it is not such an error."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), None)

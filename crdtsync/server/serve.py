@@ -1,0 +1,66 @@
+"""A server: listen on addresses, and serve whoever connects until cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+import anyio
+from anyio.abc import TaskStatus
+
+from crdtsync.errors import TransportError
+from crdtsync.server.backend import Backend
+from crdtsync.server.hub import Hub
+from crdtsync.server.limits import ServerLimits
+from crdtsync.transport.url import Listener, listen, parse_url
+
+__all__ = ["serve"]
+
+
+async def serve(
+    backend: Backend,
+    urls: Sequence[str],
+    *,
+    limits: ServerLimits | None = None,
+    insecure: bool = False,
+    task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serve a backend's documents until cancelled.
+
+    When cancelled it listens no more, says goodbye to its clients, and returns; whatever a client
+    has a receipt for is stored. The backend is left open: it is the caller's.
+
+    Args:
+        backend: where the logs are kept.
+        urls: where to listen: `tcp://host:port` (port 0: any that is free), `unix:///path`.
+        limits: what clients may cost.
+        insecure: listen on addresses that other machines can reach, although anybody who connects
+            may read and write everything.
+        task_status: started with the URLs that clients connect to.
+
+    Raises:
+        TransportError: an address cannot be listened on, or, without `insecure`, should not be.
+
+    Example::
+
+        async with SqliteBackend("server.db") as backend:
+            await serve(backend, ["tcp://localhost:8765"])
+    """
+    limits = limits or ServerLimits()
+    for url in urls:
+        if not (insecure or parse_url(url).is_local):
+            raise TransportError(
+                f"{url}: other machines can reach this address, and this server does not ask who "
+                "they are; listen on localhost or a unix socket, or pass insecure=True"
+            )
+    async with AsyncExitStack() as stack:
+        listeners: list[Listener] = []
+        for url in urls:
+            listener = await listen(url, limits.wire)
+            stack.push_async_callback(listener.aclose)
+            listeners.append(listener)
+        hub = await stack.enter_async_context(Hub(backend, limits))
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        for listener in listeners:
+            tasks.start_soon(listener.serve, hub.serve)
+        task_status.started([listener.url for listener in listeners])

@@ -1,0 +1,245 @@
+"""One connection, from its first byte to its last.
+
+Two tasks. The *reader* takes what has arrived in one go, works on its documents side by side and
+on the frames of each in their order, so that an answer speaks for all that came before it. The
+*sender* sends whatever answers there are, and entries as far as the client's credit goes; then it
+sleeps until the reader, or a document that has grown, wakes it. It alone ends the session, once
+everything is said.
+
+A client that does not take its answers is not read from; one that does not take its entries costs
+a cursor. The hub looks at the clock for all sessions: see `check`.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from crdtsync.errors import RemoteProtocolError, TransportError
+from crdtsync.server.channel import Channels
+from crdtsync.server.documents import DocumentFrame, Documents
+from crdtsync.server.limits import ServerLimits
+from crdtsync.sync import (
+    Check,
+    Frame,
+    Goodbye,
+    Hello,
+    Ping,
+    Push,
+    ServerProtocol,
+    State,
+    Subscribe,
+    Unknown,
+    Unsubscribe,
+)
+from crdtsync.transport.stream import FrameStream
+
+__all__ = ["Session"]
+
+_logger = logging.getLogger(__name__)
+
+
+class Session:
+    """Serves one connection.
+
+    Args:
+        stream: the connection.
+        channels: the server's documents.
+        limits: what the connection may cost.
+        greeted: called when the client has said who it is, before it is let in.
+    """
+
+    def __init__(
+        self,
+        stream: FrameStream,
+        channels: Channels,
+        limits: ServerLimits,
+        greeted: Callable[[Session, Hello], None],
+    ) -> None:
+        self._stream = stream
+        self._channels = channels
+        self._limits = limits
+        self._greeted = greeted
+        self._protocol = ServerProtocol(limits.wire)
+        self._documents = Documents(self._protocol, channels, limits, self._wake, self._room)
+        self._sending = anyio.CancelScope()
+        self._reading = anyio.CancelScope(shield=True)
+        self._outbox: list[bytes] = []
+        self._outbox_bytes = 0
+        self._bell: anyio.Event | None = None  # there while the sender sleeps
+        self._drained: anyio.Event | None = None  # there while someone waits for room
+        self._began_at = anyio.current_time()
+        self._receiving_since = math.inf  # while the reader waits for the client
+        self._sending_since = math.inf  # while the sender does
+        self._close_by: float | None = None
+
+    @property
+    def client(self) -> bytes | None:
+        """The id of the client installation, as soon as it has said so."""
+        hello = self._protocol.hello
+        return None if hello is None else hello.client
+
+    async def run(self) -> None:
+        """Serve the connection until it ends, and close it.
+
+        If cancelled, say that the server stops.
+        """
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._read)
+                try:
+                    with self._sending:
+                        await self._send()
+                except anyio.get_cancelled_exc_class():
+                    await self._say_stopping()
+                    raise
+                finally:
+                    # Closing ends a reader that waits for the client; only another is cancelled.
+                    # On asyncio, anyio 4.16 stumbles over a Unix socket whose reader is ended in
+                    # the very turn in which it turned readable: let it see that first.
+                    with anyio.CancelScope(shield=True):
+                        await checkpoint()
+                        await self._stream.aclose()
+                    self._reading.cancel()
+        finally:
+            self._documents.close()
+
+    def stop(self, code: str, reason: str, *, retry: bool) -> None:
+        """End the session with a Goodbye.
+
+        Args:
+            code: a word for programs.
+            reason: a sentence for people.
+            retry: whether the client is told when to come back.
+        """
+        self._protocol.goodbye(code, reason, self._limits.retry_after_ms if retry else None)
+        self._wake()
+
+    def check(self, now: float) -> None:
+        """End the session if the client has let it wait for too long."""
+        wire = self._limits.wire
+        if self._protocol.closed:
+            if self._close_by is None:
+                self._close_by = now + self._limits.close_timeout_s
+            elif now >= self._close_by:
+                self._sending.cancel()
+        elif self._protocol.state is not State.OPEN:
+            if now - self._began_at >= wire.handshake_timeout_s:
+                self.stop("timeout", "no Hello in time", retry=True)
+        elif now - self._sending_since >= wire.silence_timeout_s:
+            self._sending.cancel()
+        elif now - self._receiving_since >= wire.silence_timeout_s:
+            self.stop("timeout", f"silent for {wire.silence_timeout_s:g} s", retry=True)
+
+    async def _read(self) -> None:
+        try:
+            with self._reading:
+                while not self._protocol.closed:
+                    self._receiving_since = anyio.current_time()
+                    payloads = await self._stream.receive()
+                    self._receiving_since = math.inf
+                    frames: list[Frame] = []
+                    for payload in payloads:
+                        frames += self._protocol.receive(payload)
+                    await self._handle(frames)
+                    self._wake()
+                    await self._room()
+        except RemoteProtocolError as error:
+            _logger.warning("a client broke the protocol: %s", error)
+            self._protocol.goodbye("protocol", str(error))
+        except TransportError as error:
+            _logger.debug("a connection is gone: %s", error)
+            self._sending.cancel()
+        except Exception:
+            self._protocol.goodbye("internal", "a fault of the server", self._limits.retry_after_ms)
+            raise
+        self._wake()
+
+    async def _handle(self, frames: Sequence[Frame]) -> None:
+        documents: dict[str, list[DocumentFrame]] = {}
+        for frame in frames:
+            if isinstance(frame, Subscribe | Push | Check | Unsubscribe):
+                documents.setdefault(frame.document, []).append(frame)
+            elif self._protocol.closed:
+                return
+            elif isinstance(frame, Ping):
+                self._protocol.pong(frame.nonce, _unix_ms())
+            elif isinstance(frame, Hello):
+                self._greeted(self, frame)
+                self._protocol.welcome(epoch=self._channels.backend.epoch, time=_unix_ms())
+            elif isinstance(frame, Goodbye):
+                _logger.debug("a client says goodbye (%s): %s", frame.code, frame.reason)
+            elif isinstance(frame, Unknown):
+                _logger.debug("a frame of unknown type %d was passed over", frame.type)
+        if len(documents) == 1:
+            await self._documents.handle(*documents.popitem())
+        while documents:
+            at_once = min(len(documents), self._limits.documents_at_once_max)
+            async with anyio.create_task_group() as tasks:
+                for document in list(documents)[:at_once]:
+                    tasks.start_soon(self._documents.handle, document, documents.pop(document))
+
+    async def _send(self) -> None:
+        while True:
+            self._collect()
+            if self._documents.ready:
+                await self._documents.fill(may_read=not self._outbox)
+                self._collect()
+            if self._outbox:
+                payloads, self._outbox, self._outbox_bytes = self._outbox, [], 0
+                self._sending_since = anyio.current_time()
+                try:
+                    await self._stream.send(payloads)
+                except TransportError as error:
+                    _logger.debug("a connection is gone: %s", error)
+                    return
+                self._sending_since = math.inf
+                if self._drained is not None:
+                    self._drained.set()
+                    self._drained = None
+            elif self._protocol.closed:
+                return
+            elif not self._documents.ready:
+                self._bell = anyio.Event()
+                await self._bell.wait()
+                self._bell = None
+
+    async def _say_stopping(self) -> None:
+        """Send what is queued and a Goodbye, unless the session has said one already."""
+        if self._sending_since != math.inf:
+            return  # in the middle of a frame: nothing that follows could be read
+        self._protocol.goodbye("stopping", "the server stops", self._limits.retry_after_ms)
+        self._collect()
+        with anyio.move_on_after(self._limits.close_timeout_s, shield=True):
+            try:
+                await self._stream.send(self._outbox)
+            except TransportError:
+                return
+
+    async def _room(self) -> None:
+        """Wait until the client has taken its answers, unless there are only few."""
+        self._collect()
+        while self._outbox_bytes > self._limits.unsent_bytes_max:
+            if self._drained is None:
+                self._drained = anyio.Event()
+            self._wake()
+            await self._drained.wait()
+            self._collect()
+
+    def _collect(self) -> None:
+        for payload in self._protocol.data_to_send():
+            self._outbox.append(payload)
+            self._outbox_bytes += len(payload)
+
+    def _wake(self) -> None:
+        if self._bell is not None:
+            self._bell.set()
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000

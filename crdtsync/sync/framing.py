@@ -1,0 +1,83 @@
+"""Frames on a byte stream: each is preceded by its length, four bytes, big-endian.
+
+The length is checked before a byte of the frame is kept, so a peer cannot announce its way into
+our memory. Message transports keep frames apart themselves and need none of this.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from crdtsync.errors import RemoteProtocolError
+
+__all__ = ["PREFIX_BYTES", "FrameReader", "frame_bytes", "join_frames"]
+
+PREFIX_BYTES = 4
+_PREFIX = struct.Struct("!I")
+
+
+def frame_bytes(payload: bytes) -> bytes:
+    """Return a payload with its length in front.
+
+    >>> frame_bytes(b"ab").hex()
+    '000000026162'
+    """
+    return _PREFIX.pack(len(payload)) + payload
+
+
+def join_frames(payloads: Iterable[bytes]) -> bytes:
+    """Return payloads one after the other, each with its length in front."""
+    parts: list[bytes] = []
+    for payload in payloads:
+        parts.append(_PREFIX.pack(len(payload)))
+        parts.append(payload)
+    return b"".join(parts)
+
+
+class FrameReader:
+    """Cuts a byte stream into payloads, whatever pieces it arrives in.
+
+    Every byte is copied a bounded number of times, so the time is linear in the stream's length.
+
+    Args:
+        frame_bytes_max: the largest payload accepted.
+    """
+
+    __slots__ = ("_buffer", "_frame_bytes_max")
+
+    def __init__(self, frame_bytes_max: int) -> None:
+        self._frame_bytes_max = frame_bytes_max
+        self._buffer = bytearray()
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a frame that is not complete yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes of the stream; return the payloads that are complete with them.
+
+        Raises:
+            RemoteProtocolError: a frame is empty, or larger than allowed. The reader is then
+                of no more use: nothing tells where the next frame begins.
+        """
+        buffer = self._buffer
+        buffer += data
+        payloads: list[bytes] = []
+        at = 0
+        available = len(buffer)
+        while available - at >= PREFIX_BYTES:
+            (length,) = _PREFIX.unpack_from(buffer, at)
+            if not 0 < length <= self._frame_bytes_max:
+                raise RemoteProtocolError(
+                    f"a frame of {length:,} bytes; accepted are 1 to {self._frame_bytes_max:,}"
+                )
+            end = at + PREFIX_BYTES + length
+            if end > available:
+                break
+            payloads.append(bytes(memoryview(buffer)[at + PREFIX_BYTES : end]))
+            at = end
+        if at:
+            del buffer[:at]
+        return payloads
