@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import NoReturn
 
 import anyio
@@ -36,4 +37,4 @@ async def work(path: str, name: str, url: str, count: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    anyio.run(work, *sys.argv[1:4], int(sys.argv[4]))
+    anyio.run(partial(work, *sys.argv[1:4], count=int(sys.argv[4])))

@@ -1,0 +1,34 @@
+"""Drivers of the protocol on anyio: they move bytes, keep time, and know nothing of CRDTs.
+
+- `stream` is what carries frames, `url` how it is come by: both sides use these;
+- `connection` is what an application sees of its client: it tries for ever;
+- `session` is one try, `exchange` what passes in it, `follower` its account of one document;
+- `ports` is what they need of a replica, `status` what they tell the application.
+
+The server's side is `crdtsync.server`.
+"""
+
+from crdtsync.transport.backoff import Backoff
+from crdtsync.transport.connection import Connection, Connector, connect
+from crdtsync.transport.status import ConnectionEvent, ConnectionState, Status
+from crdtsync.transport.stream import ByteFrameStream, FrameStream, MemoryFrameStream, memory_pair
+from crdtsync.transport.url import Address, Listener, connect_stream, listen, parse_url
+
+__all__ = [
+    "Address",
+    "Backoff",
+    "ByteFrameStream",
+    "Connection",
+    "ConnectionEvent",
+    "ConnectionState",
+    "Connector",
+    "FrameStream",
+    "Listener",
+    "MemoryFrameStream",
+    "Status",
+    "connect",
+    "connect_stream",
+    "listen",
+    "memory_pair",
+    "parse_url",
+]

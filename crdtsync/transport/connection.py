@@ -1,0 +1,267 @@
+"""A replica's connection to a server: made, and made again, for as long as the context lasts.
+
+Nothing here ever fails because no server can be reached: the application works on, and what it
+did is sent when one can. Only a server that says no for good ends the trying (`refused`).
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeAlias
+
+import anyio
+
+from crdtsync.errors import (
+    LocalProtocolError,
+    RefusedError,
+    RemoteProtocolError,
+    StorageError,
+    TransportError,
+)
+from crdtsync.sync import WireLimits
+from crdtsync.sync.frames import FATAL_CODES, Goodbye
+from crdtsync.transport.backoff import Backoff
+from crdtsync.transport.follower import Follower
+from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.session import Session
+from crdtsync.transport.status import ConnectionEvent, ConnectionState, EventFeed, Status
+from crdtsync.transport.stream import FrameStream
+from crdtsync.transport.url import connect_stream, parse_url
+
+__all__ = ["Connection", "Connector", "connect"]
+
+Connector: TypeAlias = Callable[[], Awaitable[FrameStream]]
+"""Makes a new stream to the server, or raises TransportError."""
+
+_RETRY_AFTER_MAX_S = 600.0  # a server may ask for patience, not for ever
+
+
+class Connection:
+    """What `async with replica.connect(url)` gives."""
+
+    def __init__(
+        self,
+        replica: ReplicaPort,
+        connector: Connector,
+        *,
+        token: str | None,
+        documents: Iterable[str] | None,
+        limits: WireLimits,
+        backoff: Backoff,
+    ) -> None:
+        self._replica = replica
+        self._connector = connector
+        self._token = token
+        self._documents = None if documents is None else sorted(set(documents))
+        self._limits = limits
+        self._backoff = backoff
+        self._feed = EventFeed()
+        self._state: ConnectionState = "connecting"
+        self._session: Session | None = None  # while on line
+        self._error: str | None = None
+        self._refused: RefusedError | None = None
+        self._last_proof: datetime.datetime | None = None
+
+    @property
+    def state(self) -> ConnectionState:
+        """What the connection is doing."""
+        return self._state
+
+    @property
+    def status(self) -> Status:
+        """The connection's counts at this moment."""
+        unsent = unacknowledged = behind = 0
+        all_live = self._session is not None
+        for name in self._names():
+            follower = self._follower(name)
+            ledger = self._replica.ledger(name) if follower is None else follower.ledger
+            head = ledger.heads.get(self._replica.id)
+            own = 0 if head is None else head.seq - ledger.acknowledged
+            unacknowledged += own
+            if follower is None or not follower.live:
+                all_live = False
+                unsent += own
+            else:
+                unsent += follower.unsent
+                behind += follower.behind
+        return Status(
+            self._state,
+            unsent,
+            unacknowledged,
+            behind if all_live else None,
+            self._proved_at() or self._last_proof,
+            self._error,
+        )
+
+    async def synced(self) -> None:
+        """Return once all that was done here is safe at the server, and all it held is here.
+
+        Both as of the call: what is done or comes meanwhile is not waited for. Goes on over any
+        number of lost connections.
+
+        Raises:
+            RefusedError: the server refuses us, or one of the documents, for good.
+            LocalProtocolError: the connection's context was left.
+        """
+        wanted: dict[str, int] = {}
+        for name in self._names():
+            head = self._replica.ledger(name).heads.get(self._replica.id)
+            wanted[name] = 0 if head is None else head.seq
+        while True:
+            if self._refused is not None:
+                raise RefusedError(self._refused.code, self._refused.reason)
+            if self._state == "closed":
+                raise LocalProtocolError("the connection was closed by leaving its context")
+            session = self._session
+            if session is not None:
+                if await session.prove(wanted):
+                    return
+                if self._session is not session:
+                    continue
+            await self._feed.news()  # of the next session, or of the end
+
+    def events(self) -> AsyncIterator[ConnectionEvent]:
+        """Return an iterator over what happens from now on. It ends with the connection."""
+        return self._feed.listen()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self._state}>"
+
+    async def _run(self) -> None:
+        """Connect again and again, until refused or cancelled."""
+        while True:
+            self._enter("connecting", self._error)
+            delay_s = await self._run_session()
+            if self._refused is not None:
+                self._enter("refused", str(self._refused))
+                self._feed.close()
+                return
+            self._enter("waiting", self._error)
+            await anyio.sleep(delay_s)
+
+    async def _run_session(self) -> float:
+        """Run one session; return how long to wait before the next."""
+        try:
+            stream = await self._connector()
+        except TransportError as error:
+            self._error = str(error)
+            return self._backoff.delay_s()
+        session = Session(
+            self._replica,
+            stream,
+            self._limits,
+            token=self._token,
+            documents=self._documents,
+            feed=self._feed,
+        )
+
+        def welcomed() -> None:
+            self._session = session
+            self._enter("online", None)
+
+        goodbye: Goodbye | None = None
+        try:
+            goodbye = await session.run(welcomed)
+        except TransportError as error:
+            self._error = str(error)
+            if session.exchange.welcomed:
+                self._backoff.reset()
+        except (RemoteProtocolError, StorageError) as error:
+            # Both will most likely happen again: the waits grow.
+            self._error = str(error)
+        finally:
+            self._last_proof = self._proved_at() or self._last_proof
+            self._session = None
+        return self._backoff.delay_s() if goodbye is None else self._after(goodbye, session)
+
+    def _after(self, goodbye: Goodbye, session: Session) -> float:
+        self._error = f"the server closed ({goodbye.code}): {goodbye.reason}"
+        if goodbye.code in FATAL_CODES:
+            self._refused = RefusedError(goodbye.code, goodbye.reason)
+        if session.exchange.welcomed and goodbye.code != "fenced":
+            # Who was fenced shares its store's identity with another: two must not spin.
+            self._backoff.reset()
+        delay_s = self._backoff.delay_s()
+        if goodbye.retry_after_ms is not None:
+            delay_s += min(goodbye.retry_after_ms / 1000, _RETRY_AFTER_MAX_S)
+        return delay_s
+
+    def _enter(self, state: ConnectionState, detail: str | None) -> None:
+        self._state = state
+        self._error = detail
+        self._feed.publish(ConnectionEvent(state, detail or ""))
+
+    def _leave(self) -> None:
+        self._enter("closed", self._error)
+        self._feed.close()
+
+    def _names(self) -> Iterable[str]:
+        return self._replica.names() if self._documents is None else self._documents
+
+    def _follower(self, name: str) -> Follower | None:
+        return None if self._session is None else self._session.exchange.followers.get(name)
+
+    def _proved_at(self) -> datetime.datetime | None:
+        """Return since when all documents are proved; None where one is not."""
+        if self._session is None:
+            return None
+        times = [one.proved_at for one in self._session.exchange.followers.values()]
+        known = [time for time in times if time is not None]
+        return min(known) if known and len(known) == len(times) else None
+
+
+@asynccontextmanager
+async def connect(
+    replica: ReplicaPort,
+    url: str | Connector,
+    *,
+    token: str | None = None,
+    documents: Iterable[str] | None = None,
+    limits: WireLimits | None = None,
+    backoff: Backoff | None = None,
+) -> AsyncIterator[Connection]:
+    """Synchronize a replica with a server for as long as the context lasts.
+
+    The context is entered at once, whether or not a server can be reached.
+
+    Args:
+        replica: whose documents.
+        url: where the server is; or a function that makes a stream to it.
+        token: what proves the user.
+        documents: names of those to synchronize; None: all that the replica has or gets.
+        limits: of the wire.
+        backoff: how long to wait between tries.
+
+    Raises:
+        TransportError: the URL cannot be understood.
+    """
+    wire = limits or WireLimits()
+    connector: Connector
+    if isinstance(url, str):
+        parse_url(url)  # a mistake in it is told at once, not tried again and again
+        connector = partial(connect_stream, url, wire)
+    else:
+        connector = url
+    connection = Connection(
+        replica,
+        connector,
+        token=token,
+        documents=documents,
+        limits=wire,
+        backoff=backoff or Backoff(),
+    )
+    failure: Exception | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(connection._run)
+        try:
+            yield connection
+        except Exception as error:
+            failure = error
+        finally:
+            connection._leave()
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -1,0 +1,387 @@
+"""The dealings between a replica and a server in one session, without I/O.
+
+Couples a replica to a `ClientProtocol`: what arrives is handed to the ledgers in whole batches,
+what the server lacks is pushed from them. The ledgers are the queues: nothing is kept here but one
+`Follower` per document. Everything is done in bounded blocks, so that a driver can let the
+application's event loop breathe in between:
+
+- `receive` takes one frame; `settle` ends a turn of receiving;
+- `work` does one block of sending, and says whether there is more to do at once;
+- `tick` is called at each ping interval.
+
+A bad document is given up (`failed`), the others go on. StorageError goes through to the driver:
+without a store there is nothing to synchronize.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import metadata
+from itertools import islice
+
+from crdtsync.errors import EntryError, LocalProtocolError, RefusedError
+from crdtsync.log import Cursor, Head
+from crdtsync.sync import ClientProtocol
+from crdtsync.sync.frames import (
+    Complete,
+    Entries,
+    Failed,
+    Frame,
+    Goodbye,
+    Heads,
+    Ping,
+    Receipt,
+    Subscribed,
+    Welcome,
+)
+from crdtsync.transport.follower import Follower
+from crdtsync.transport.ports import MissingPort, ReplicaPort
+from crdtsync.transport.status import ConnectionEvent
+
+__all__ = ["Exchange", "client_id"]
+
+BATCH_BYTES_MAX = 256 * 1024  # of small Entries frames that are stored in one transaction
+PUSH_BYTES_MAX = 128 * 1024
+DOCUMENTS_PER_BLOCK = 50
+CHECKED_PER_TICK = 20
+ADVANCE_MAX = 100  # offsets that a cursor may be ahead of the stored one
+
+_SOFTWARE = f"crdtsync/{metadata.version('crdtsync')}"
+
+
+def client_id(replica: ReplicaPort) -> bytes:
+    """Return the id of this client installation: a store is one, and its replica id names it."""
+    return replica.id.to_bytes(16, "big")
+
+
+class Exchange:
+    """One session of one replica.
+
+    Args:
+        replica: whose documents.
+        protocol: a new one.
+        documents: names of those to follow; None: all that the replica has or gets.
+        publish: is told what the application should know.
+    """
+
+    def __init__(
+        self,
+        replica: ReplicaPort,
+        protocol: ClientProtocol,
+        documents: Iterable[str] | None,
+        publish: Callable[[ConnectionEvent], None],
+    ) -> None:
+        self.followers: dict[str, Follower] = {}
+        self.goodbye: Goodbye | None = None
+        self.welcomed = False
+        self._replica = replica
+        self._protocol = protocol
+        self._documents = None if documents is None else frozenset(documents)
+        self._publish = publish
+        self._epoch = b""
+        self._touched: deque[str] = deque()  # documents that are new or have grown
+        self._checks: dict[str, None] = {}  # documents to be checked
+        self._pushes: dict[str, None] = {}  # documents with something to push, in turn
+        self._inbox: list[Entries] = []  # of one document
+        self._inbox_bytes = 0
+        self._dirty: set[str] = set()  # documents with a receipt to be stored
+        self._rotation: deque[str] = deque()  # documents, those checked longest ago first
+
+    # In.
+
+    def greet(self, token: str | None) -> None:
+        """Say Hello."""
+        self._protocol.hello(
+            client=client_id(self._replica),
+            replica=self._replica.id,
+            user=self._replica.user,
+            token=token,
+            software=_SOFTWARE,
+        )
+
+    def receive(self, payload: bytes) -> None:
+        """Take one frame from the server.
+
+        Raises:
+            RemoteProtocolError: the server broke the protocol.
+            StorageError: what came could not be stored.
+        """
+        for event in self._protocol.receive(payload):
+            if isinstance(event, Entries):
+                self._gather(event)
+            else:
+                self._store_inbox()
+                self._handle(event)
+
+    def settle(self) -> None:
+        """End a turn of receiving: store what was gathered."""
+        self._store_inbox()
+        for name in self._dirty:
+            follower = self.followers[name]
+            if follower.acknowledgeable:
+                follower.ledger.acknowledge(follower.acknowledgeable)
+                follower.acknowledgeable = 0
+        self._dirty.clear()
+
+    def _gather(self, frame: Entries) -> None:
+        inbox = self._inbox
+        if inbox and (
+            inbox[0].document != frame.document or self._inbox_bytes + frame.size > BATCH_BYTES_MAX
+        ):
+            self._store_inbox()
+        self._inbox.append(frame)
+        self._inbox_bytes += frame.size
+
+    def _store_inbox(self) -> None:
+        if not self._inbox:
+            return
+        inbox, self._inbox = self._inbox, []
+        size, self._inbox_bytes = self._inbox_bytes, 0
+        name = inbox[0].document
+        datas: Sequence[bytes] = inbox[0].entries
+        if len(inbox) > 1:
+            datas = [data for frame in inbox for data in frame.entries]
+        follower = self.followers.get(name)
+        if follower is not None:
+            try:
+                self._store(follower, datas, Cursor(self._epoch, inbox[-1].upto))
+            except EntryError as error:
+                self._give_up(name, "entry", str(error))
+        self._protocol.returned(size)
+        self._queue_check(name)
+
+    def _store(self, follower: Follower, datas: Sequence[bytes], cursor: Cursor) -> None:
+        ledger = follower.ledger
+        stored = ledger.cursor
+        if not datas and stored is not None and stored.epoch == cursor.epoch:
+            # Mostly the echo of our own push: not worth a transaction each time.
+            follower.advance = cursor
+            if cursor.offset - stored.offset < ADVANCE_MAX:
+                return
+        before = dict(ledger.vector)
+        ledger.receive(datas, cursor)
+        follower.advance = None
+        if datas:
+            # Whatever became longer did so by what the server sent, except our own log: an
+            # observer may have acted on what came.
+            follower.learn(
+                {
+                    replica: seq
+                    for replica, seq in ledger.vector.items()
+                    if seq != before.get(replica) and replica != self._replica.id
+                }
+            )
+            follower.progressed(_now())
+
+    def _handle(self, event: Frame) -> None:
+        if isinstance(event, Receipt):
+            self._on_receipt(event)
+        elif isinstance(event, Subscribed):
+            self._on_subscribed(event)
+        elif isinstance(event, Complete):
+            self._on_complete(event)
+        elif isinstance(event, Heads):
+            self._on_heads(event)
+        elif isinstance(event, Failed):
+            self._drop(event.document, event.code, event.reason)
+        elif isinstance(event, Welcome):
+            self.welcomed = True
+            self._epoch = event.epoch
+            for name in self._replica.names() if self._documents is None else self._documents:
+                self.touch(name)
+        elif isinstance(event, Ping):
+            self._protocol.pong(event.nonce, int(_now().timestamp() * 1000))
+        elif isinstance(event, Goodbye):
+            self.goodbye = event
+
+    def _on_subscribed(self, event: Subscribed) -> None:
+        follower = self.followers[event.document]
+        forked = _forked(follower.ledger.heads, event.heads)
+        if forked is not None:
+            head = event.heads[forked]
+            reason = f"the server holds another entry {head.seq} of replica {forked:x}"
+            self._give_up(event.document, "fork", reason)
+            return
+        follower.begin(event.heads)
+        self._dirty.add(event.document)
+        self._queue_check(event.document)
+        self._pushes.setdefault(event.document)
+
+    def _on_complete(self, event: Complete) -> None:
+        follower = self.followers[event.document]
+        if not follower.completed(event.heads, _now()) and not follower.refetched:
+            # The cursor claims more than the ledger holds. Once per session, begin from its heads.
+            follower.refetched = True
+            detail = "what came has a hole; asked for again"
+            self._publish(ConnectionEvent("gap", detail, event.document))
+            self._subscribe(event.document, follower, None)
+
+    def _on_receipt(self, event: Receipt) -> None:
+        self.followers[event.document].receipt(event.replica, event.seq)
+        self._dirty.add(event.document)
+        for seq, reason in event.refused:
+            detail = f"entry {seq} of replica {event.replica:x}: {reason}"
+            self._publish(ConnectionEvent("rejected", detail, event.document))
+
+    def _on_heads(self, event: Heads) -> None:
+        name = event.document
+        follower = self.followers[name]
+        if event.nonce == 0:
+            if follower.barrier is None:
+                follower.misfit(self._protocol.check(name))
+        elif event.nonce == follower.barrier:
+            if not follower.barrier_passed(event.heads):
+                reason = "the server has no place for our entries"
+                self._give_up(name, "misfit", reason)
+            else:
+                self._pushes.setdefault(name)
+        else:
+            follower.answered(event.heads, _now())
+            self._dirty.add(name)
+            self._queue_check(name)
+
+    # Out.
+
+    def touch(self, name: str) -> None:
+        """Note that a document has a new entry of ours, or is new."""
+        if self._documents is None or name in self._documents:
+            self._touched.append(name)
+
+    def work(self) -> bool:
+        """Do one block of sending; tell whether there is more to do at once.
+
+        Raises:
+            StorageError: the store could not be read or made safe.
+        """
+        if not self.welcomed or self._protocol.closed:
+            return False
+        for _ in range(min(DOCUMENTS_PER_BLOCK, len(self._touched))):
+            name = self._touched.popleft()
+            if self._follow(name).live:
+                self._pushes.setdefault(name)
+        for name in list(islice(self._checks, DOCUMENTS_PER_BLOCK)):
+            del self._checks[name]
+            follower = self.followers[name]
+            if follower.may_check:
+                self._protocol.check(name)
+                follower.asked()
+        if self._pushes and self._protocol.can_push:
+            name = next(iter(self._pushes))
+            del self._pushes[name]
+            if self._push(name):
+                self._pushes[name] = None  # at the end: first the others' turn
+        return bool(self._touched or self._checks or (self._pushes and self._protocol.can_push))
+
+    def ask(self, name: str) -> int:
+        """Ask for a Check of a document that begins after now; return its number."""
+        number = self._follow(name).ask()
+        self._queue_check(name)
+        return number
+
+    def is_proved(self, name: str, check: int, own_seq: int) -> bool:
+        """Tell whether a document is proved by a check, and our entries are durable.
+
+        Raises:
+            RefusedError: the document does not go on.
+        """
+        follower = self.followers[name]
+        if follower.failure is not None:
+            code, reason = follower.failure
+            raise RefusedError(code, f"document {name!r}: {reason}")
+        return follower.is_proved(check, own_seq)
+
+    def tick(self) -> None:
+        """Prove that the connection lives, and of some documents in turn that nothing is missing.
+
+        Raises:
+            StorageError: a cursor could not be stored.
+        """
+        if not self.welcomed or self._protocol.closed:
+            return
+        self._protocol.ping()
+        for follower in self.followers.values():
+            if follower.advance is not None:
+                follower.ledger.receive((), follower.advance)
+                follower.advance = None
+        for _ in range(min(CHECKED_PER_TICK, len(self._rotation))):
+            name = self._rotation.popleft()
+            if self.followers[name].failure is None:
+                self._rotation.append(name)
+                self.ask(name)
+
+    def _follow(self, name: str) -> Follower:
+        follower = self.followers.get(name)
+        if follower is None:
+            ledger = self._replica.ledger(name)
+            follower = self.followers[name] = Follower(ledger, self._replica.id)
+            self._rotation.append(name)
+            self._subscribe(name, follower, ledger.cursor)
+        return follower
+
+    def _subscribe(self, name: str, follower: Follower, cursor: Cursor | None) -> None:
+        if cursor is not None and cursor.epoch != self._epoch:
+            cursor = None
+        follower.live = False
+        follower.advance = None
+        try:
+            self._protocol.subscribe(name, follower.ledger.heads, cursor)
+        except LocalProtocolError as error:
+            self._drop(name, "local", str(error))
+
+    def _queue_check(self, name: str) -> None:
+        follower = self.followers.get(name)
+        if follower is not None and follower.may_check:
+            self._checks.setdefault(name)
+
+    def _push(self, name: str) -> bool:
+        """Push one block of a document; tell whether there may be more."""
+        follower, protocol = self.followers[name], self._protocol
+        if not follower.live or follower.barrier is not None:
+            return False  # it is queued again by what it waits for
+        size = min(PUSH_BYTES_MAX, protocol.message_bytes_max // 2)
+        missing = follower.ledger.missing(follower.sent, size)
+        if not missing:
+            return False
+        # Nobody may hold an entry that its author could still lose.
+        follower.ledger.flush()
+        try:
+            for part in _parts(missing, protocol.push_entries_max):
+                if not protocol.can_push:
+                    break
+                protocol.push(name, [entry.data for entry in part])
+                follower.pushed(part)
+        except LocalProtocolError as error:
+            self._give_up(name, "local", str(error))
+            return False
+        return True
+
+    # Giving up one document.
+
+    def _give_up(self, name: str, code: str, reason: str) -> None:
+        self._protocol.unsubscribe(name)
+        self._drop(name, code, reason)
+
+    def _drop(self, name: str, code: str, reason: str) -> None:
+        follower = self.followers[name]
+        follower.failure = (code, reason)
+        follower.live = False
+        self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
+
+
+def _parts(missing: Sequence[MissingPort], most: int) -> Iterable[Sequence[MissingPort]]:
+    return (missing[start : start + most] for start in range(0, len(missing), most))
+
+
+def _forked(ours: Mapping[int, Head], theirs: Mapping[int, Head]) -> int | None:
+    """Return a replica of which both sides hold another last entry of one number."""
+    for replica, head in theirs.items():
+        held = ours.get(replica)
+        if held is not None and held.seq == head.seq and held.hash != head.hash:
+            return replica
+    return None
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

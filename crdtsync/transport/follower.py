@@ -1,0 +1,213 @@
+"""One document in one session: what the server is known to hold, and what is proved.
+
+Knowledge, per log of the document:
+
+- `theirs`: what is durable at the server: its heads, its receipts, the entries it sent;
+- `sent`: the same and what is on its way there. What lies beyond it is still to be pushed.
+
+Proof of convergence: a Check is sent, the server answers with its heads, and once the ledger
+covers them, all that the server held when the question came is here. One check is under way at a
+time; who needs a proof that begins *now* asks for the next one.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping
+
+from crdtsync.log import Cursor, Head
+from crdtsync.transport.ports import LedgerPort, MissingPort
+from crdtsync.vector import covers, join
+
+__all__ = ["Follower", "numbers"]
+
+MISFITS_MAX = 3
+"""So often the server may answer that entries do not fit on the same heads, before we give up."""
+
+
+def numbers(heads: Mapping[int, Head]) -> dict[int, int]:
+    """Return the state vector of heads."""
+    return {replica: head.seq for replica, head in heads.items()}
+
+
+class Follower:
+    """Keeps account of one document.
+
+    Attributes:
+        ledger: its logs here.
+        live: the server has answered our subscription.
+        theirs: what the server holds.
+        sent: what it holds or is being sent.
+        barrier: number of the Check whose answer ends a misfit; pushing waits for it.
+        check_due: a Check is to be sent.
+        acknowledgeable: our entries up to here are newly known to be durable there; 0: none.
+        advance: a cursor that is not stored yet, because nothing came with it.
+        refetched: the document was asked for again in this session, because of a gap.
+        failure: code and reason, once the document does not go on.
+        proved_at: when both sides were last known to hold the same.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_goal",
+        "_misfit_on",
+        "_misfits",
+        "_own",
+        "_proof",
+        "_waiting",
+        "acknowledgeable",
+        "advance",
+        "barrier",
+        "check_due",
+        "failure",
+        "ledger",
+        "live",
+        "proved_at",
+        "refetched",
+        "sent",
+        "theirs",
+    )
+
+    def __init__(self, ledger: LedgerPort, own: int) -> None:
+        self.ledger = ledger
+        self._own = own
+        self.live = False
+        self.theirs: dict[int, int] = {}
+        self.sent: dict[int, int] = {}
+        self.acknowledgeable = 0
+        self.barrier: int | None = None
+        self.check_due = False
+        self.advance: Cursor | None = None
+        self.refetched = False
+        self.failure: tuple[str, str] | None = None
+        self.proved_at: datetime.datetime | None = None
+        self._asked = 0  # checks that were sent
+        self._waiting = False  # the last of them has proved nothing yet
+        self._goal: dict[int, int] | None = None  # its answer, until the ledger covers it
+        self._proof = 0  # the last check whose answer the ledger covered
+        self._misfits = 0
+        self._misfit_on: dict[int, int] | None = None
+
+    # What the server holds.
+
+    def begin(self, heads: Mapping[int, Head]) -> None:
+        """Take the server's heads at the beginning."""
+        self.theirs = numbers(heads)
+        self.sent = dict(self.theirs)
+        self.live = True
+        self.barrier = None
+        self._goal = None
+        if self._waiting:  # a check that was under way is not answered any more
+            self._waiting = False
+            self.check_due = True
+        self._note_own()
+
+    def learn(self, theirs: Mapping[int, int]) -> None:
+        """Note what the server holds."""
+        self.theirs = join(self.theirs, theirs)
+        self.sent = join(self.sent, theirs)
+        self._note_own()
+
+    def receipt(self, replica: int, seq: int) -> None:
+        """Note that a log is durable at the server up to a number."""
+        for known in (self.theirs, self.sent):
+            if seq > known.get(replica, 0):
+                known[replica] = seq
+        if replica == self._own:
+            self._note_own()
+
+    def pushed(self, entries: Iterable[MissingPort]) -> None:
+        """Note that entries are on their way. They come in the order of their numbers."""
+        self.sent.update([(entry.replica, entry.seq) for entry in entries])
+
+    def _note_own(self) -> None:
+        own = min(self.theirs.get(self._own, 0), self.own_seq)
+        self.acknowledgeable = own if own > self.ledger.acknowledged else 0
+
+    # Pushes that did not fit.
+
+    def misfit(self, nonce: int) -> None:
+        """A push did not fit: send no more until the answer to this Check.
+
+        What was pushed before the Check is dealt with by then, so that nothing is sent twice.
+        """
+        self.barrier = nonce
+
+    def barrier_passed(self, heads: Mapping[int, Head]) -> bool:
+        """Go on from the server's heads; False if that was tried too often without progress."""
+        self.barrier = None
+        self.theirs = numbers(heads)
+        self.sent = dict(self.theirs)
+        self._misfits = self._misfits + 1 if self._misfit_on == self.theirs else 1
+        self._misfit_on = dict(self.theirs)
+        return self._misfits < MISFITS_MAX
+
+    # Proof.
+
+    def ask(self) -> int:
+        """Ask for a Check that begins after now; return its number, to compare with proofs."""
+        self.check_due = True
+        return self._asked + 1
+
+    @property
+    def may_check(self) -> bool:
+        """Whether a Check is wanted, and none is under way."""
+        return self.check_due and self.live and not self._waiting
+
+    def asked(self) -> None:
+        """Note that a Check was sent."""
+        self.check_due = False
+        self._waiting = True
+        self._asked += 1
+
+    def answered(self, heads: Mapping[int, Head], now: datetime.datetime) -> None:
+        """Take the answer to the Check that was sent."""
+        self._goal = numbers(heads)
+        self.learn(self._goal)
+        self.progressed(now)
+
+    def completed(self, heads: Mapping[int, Head], now: datetime.datetime) -> bool:
+        """Take the heads up to which all was sent; False if there is a hole in what came."""
+        theirs = numbers(heads)
+        self.learn(theirs)
+        held = self.ledger.vector
+        if not covers(held, theirs):
+            return False
+        if covers(theirs, held):
+            self.proved_at = now
+        return True
+
+    def progressed(self, now: datetime.datetime) -> None:
+        """See whether the ledger has come to cover the last answer."""
+        if self._goal is None:
+            return
+        held = self.ledger.vector
+        if covers(held, self._goal):
+            if covers(self.theirs, held):
+                self.proved_at = now
+            self._goal = None
+            self._waiting = False
+            self._proof = self._asked
+
+    def is_proved(self, check: int, own_seq: int) -> bool:
+        """Tell whether a check has proved all theirs here, and our entries are durable there."""
+        return self._proof >= check and self.theirs.get(self._own, 0) >= own_seq
+
+    # Counts.
+
+    @property
+    def own_seq(self) -> int:
+        """The number of our last entry."""
+        head = self.ledger.heads.get(self._own)
+        return 0 if head is None else head.seq
+
+    @property
+    def unsent(self) -> int:
+        """Own entries that were not pushed yet."""
+        return max(0, self.own_seq - self.sent.get(self._own, 0))
+
+    @property
+    def behind(self) -> int:
+        """Entries that the server is known to hold and the ledger does not."""
+        held = self.ledger.vector
+        return sum(max(0, seq - held.get(replica, 0)) for replica, seq in self.theirs.items())

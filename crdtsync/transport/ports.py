@@ -1,0 +1,121 @@
+"""What synchronization needs of a replica: the side of it that faces the wire.
+
+`crdtsync.replica.Replica` fits; so does anything else that keeps logs. Sessions talk to these
+two protocols only, so that they can be tested, and read, without documents and CRDTs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from crdtsync.log import Cursor, Head
+
+__all__ = ["LedgerPort", "MissingPort", "ReceivedPort", "ReplicaPort"]
+
+
+class MissingPort(Protocol):
+    """An entry that the other side lacks."""
+
+    @property
+    def replica(self) -> int:
+        """Whose log it is in."""
+        ...
+
+    @property
+    def seq(self) -> int:
+        """Its number there."""
+        ...
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+        ...
+
+
+class ReceivedPort(Protocol):
+    """What became of entries that were received."""
+
+    @property
+    def new(self) -> int:
+        """How many were stored."""
+        ...
+
+    @property
+    def held(self) -> int:
+        """How many wait for their causal past."""
+        ...
+
+
+class LedgerPort(Protocol):
+    """One document's logs."""
+
+    @property
+    def heads(self) -> Mapping[int, Head]:
+        """The ends of all logs held."""
+        ...
+
+    @property
+    def vector(self) -> Mapping[int, int]:
+        """The same, without hashes."""
+        ...
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """Where the server's log was last read up to."""
+        ...
+
+    @property
+    def acknowledged(self) -> int:
+        """Own entries known to be durable at the server."""
+        ...
+
+    def missing(self, theirs: Mapping[int, int], bytes_max: int, /) -> Sequence[MissingPort]:
+        """Return what they lack, in causal order, up to a size; at least one if there is any."""
+        ...
+
+    def receive(self, datas: Sequence[bytes], cursor: Cursor | None = None, /) -> ReceivedPort:
+        """Check, store and materialize entries, and keep the cursor with them.
+
+        Raises:
+            EntryError: one of them is bad; those before it are kept.
+            StorageError: they could not be kept.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Make everything so far survive the loss of power."""
+        ...
+
+    def acknowledge(self, seq: int, /) -> None:
+        """Remember that own entries up to a number are durable at the server."""
+        ...
+
+
+class ReplicaPort(Protocol):
+    """A device's documents."""
+
+    @property
+    def id(self) -> int:
+        """Names its own logs."""
+        ...
+
+    @property
+    def user(self) -> str | None:
+        """Who uses it."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all documents."""
+        ...
+
+    def ledger(self, name: str, /) -> LedgerPort:
+        """Return a document's logs, making the document if it is new."""
+        ...
+
+    def subscribe(self, callback: Callable[[str], None], /) -> Callable[[], None]:
+        """Call back with a document's name after each new entry of our own or new document.
+
+        The call comes in the thread that acted. Returns what ends it.
+        """
+        ...

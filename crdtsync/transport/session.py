@@ -1,0 +1,198 @@
+"""One session: a stream, an `Exchange`, and the three tasks that keep it going.
+
+One task receives, one sends, one keeps time. None holds anything that matters: when a session
+ends, in whatever way and in the middle of whatever, the logs have all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from crdtsync.errors import StorageError, SyncError, TransportError
+from crdtsync.sync import ClientProtocol, WireLimits
+from crdtsync.sync.frames import Goodbye
+from crdtsync.transport.exchange import Exchange
+from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.status import EventFeed
+from crdtsync.transport.stream import FrameStream
+
+__all__ = ["Session"]
+
+BLOCK_BYTES = 256 * 1024
+"""So much is received before others in the event loop have their turn."""
+_PROOFS_PER_BLOCK = 50
+_FAREWELL_S = 1.0
+
+
+class Session:
+    """Synchronizes a replica over one stream.
+
+    Args:
+        replica: whose documents.
+        stream: a new connection to a server. It is closed in the end.
+        limits: what the server may ask of us.
+        token: what proves the user.
+        documents: names of those to synchronize; None: all.
+        feed: is told of events, and of progress.
+
+    Attributes:
+        exchange: what passes between replica and server.
+    """
+
+    def __init__(
+        self,
+        replica: ReplicaPort,
+        stream: FrameStream,
+        limits: WireLimits,
+        *,
+        token: str | None,
+        documents: Iterable[str] | None,
+        feed: EventFeed,
+    ) -> None:
+        self._replica = replica
+        self._stream = stream
+        self._limits = limits
+        self._token = token
+        self._feed = feed
+        self._protocol = ClientProtocol(limits)
+        self.exchange = Exchange(replica, self._protocol, documents, feed.publish)
+        self._bell = anyio.Event()  # wakes the sender
+        self._sending = False
+        self._ended = False
+        self._error: SyncError | StorageError | None = None
+
+    async def run(self, welcomed: Callable[[], None]) -> Goodbye | None:
+        """Synchronize until the session ends; return the server's Goodbye.
+
+        Args:
+            welcomed: called when the server has let us in.
+
+        Raises:
+            TransportError: the connection is gone, or nothing came for too long.
+            RemoteProtocolError: the server broke the protocol.
+            StorageError: the replica's store failed.
+        """
+        cancel = self._replica.subscribe(self._touched)
+        try:
+            self.exchange.greet(self._token)
+            async with anyio.create_task_group() as tasks:
+
+                async def until_end(loop: Callable[[], Awaitable[None]]) -> None:
+                    try:
+                        await loop()
+                    except (SyncError, StorageError) as error:
+                        self._error = self._error or error
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(until_end, lambda: self._receive(welcomed))
+                tasks.start_soon(until_end, self._send)
+                tasks.start_soon(until_end, self._keep_time)
+            await self._say_farewell()
+        finally:
+            cancel()
+            self._ended = True
+            self._feed.notify()
+            await self._stream.aclose()
+        if self.exchange.goodbye is None and self._error is not None:
+            raise self._error
+        return self.exchange.goodbye
+
+    async def prove(self, wanted: Mapping[str, int]) -> bool:
+        """Return True once both sides hold the same; False if the session ended before.
+
+        Args:
+            wanted: for each document, the number of our entry that is to be durable.
+
+        Raises:
+            RefusedError: one of the documents does not go on.
+        """
+        exchange = self.exchange
+        waiting: list[tuple[str, int, int]] = []
+        for name, seq in wanted.items():
+            if self._ended:
+                return False
+            waiting.append((name, exchange.ask(name), seq))
+            if len(waiting) % _PROOFS_PER_BLOCK == 0:
+                self._bell.set()
+                await checkpoint()
+        self._bell.set()
+        while not self._ended:
+            while waiting and exchange.is_proved(*waiting[-1]):
+                waiting.pop()
+            if not waiting:
+                return True
+            await self._feed.news()
+        return False
+
+    def _touched(self, name: str) -> None:
+        self.exchange.touch(name)
+        self._bell.set()
+
+    async def _receive(self, welcomed: Callable[[], None]) -> None:
+        exchange = self.exchange
+        welcome_by = anyio.current_time() + self._limits.handshake_timeout_s
+        while exchange.goodbye is None:
+            if exchange.welcomed:
+                payloads = await self._next(self._limits.silence_timeout_s)
+            else:
+                payloads = await self._next(welcome_by - anyio.current_time())
+            was_welcome = exchange.welcomed
+            block = 0
+            for payload in payloads:
+                exchange.receive(payload)
+                block += len(payload)
+                if block >= BLOCK_BYTES:
+                    block = 0
+                    await checkpoint()
+            exchange.settle()
+            if exchange.welcomed and not was_welcome:
+                welcomed()
+            self._bell.set()
+            self._feed.notify()
+
+    async def _next(self, timeout_s: float) -> list[bytes]:
+        with anyio.move_on_after(max(0, timeout_s)):
+            return await self._stream.receive()
+        if self.exchange.welcomed:
+            raise TransportError(f"nothing came from the server for {timeout_s:g} s")
+        raise TransportError(
+            f"the server did not let us in within {self._limits.handshake_timeout_s:g} s"
+        )
+
+    async def _send(self) -> None:
+        while True:
+            more = self.exchange.work()
+            payloads = self._protocol.data_to_send()
+            if payloads:
+                self._sending = True
+                try:
+                    await self._stream.send(payloads)
+                except TransportError:
+                    # What was received before may hold a Goodbye that says why.
+                    await anyio.sleep(_FAREWELL_S)
+                    raise
+                self._sending = False
+            if more:
+                await checkpoint()
+            else:
+                await self._bell.wait()
+                self._bell = anyio.Event()
+
+    async def _keep_time(self) -> None:
+        while True:
+            await anyio.sleep(self._limits.ping_interval_s)
+            self.exchange.tick()
+            self._bell.set()
+
+    async def _say_farewell(self) -> None:
+        """Send what is queued, mostly a Goodbye that says what the server did wrong."""
+        payloads = self._protocol.data_to_send()
+        if payloads and not self._sending:  # else the server would read on in the middle of a frame
+            with anyio.move_on_after(_FAREWELL_S):
+                try:
+                    await self._stream.send(payloads)
+                except TransportError:
+                    return

@@ -1,0 +1,110 @@
+"""What an application is told of its connection: its state, its counts, and what happens to it."""
+
+from __future__ import annotations
+
+import datetime
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import anyio
+
+__all__ = ["ConnectionEvent", "ConnectionState", "EventFeed", "Status"]
+
+ConnectionState: TypeAlias = Literal["connecting", "online", "waiting", "refused", "closed"]
+"""`connecting`: on the way to the server. `online`: in exchange with it. `waiting`: for the next
+try. `refused`: the server said no, for good. `closed`: the context was left."""
+
+_EVENTS_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A connection at one moment.
+
+    Attributes:
+        state: what it is doing.
+        unsent: own entries that were not sent to the server yet.
+        unacknowledged: own entries that are not known to be durable at the server.
+        behind: entries that the server is known to hold and we do not; None: not known.
+        last_proof: when it was last proved, of the document for which that is longest ago, that
+            the server and this replica held the same; None: not of all documents.
+        error: why it is not on line.
+    """
+
+    state: ConnectionState
+    unsent: int
+    unacknowledged: int
+    behind: int | None
+    last_proof: datetime.datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEvent:
+    """Something that happened to a connection.
+
+    Attributes:
+        kind: the new state, or `failed`: a document does not go on; `rejected`: the server keeps
+            an entry of ours without effect; `gap`: a document is asked for again, because what
+            came of it has a hole.
+        detail: a sentence for people.
+        document: its name, where it is about one.
+    """
+
+    kind: str
+    detail: str = ""
+    document: str | None = None
+
+
+class EventFeed:
+    """Hands events to any number of listeners, each at its own pace.
+
+    A listener that falls far behind loses the oldest; nobody waits for it.
+    """
+
+    def __init__(self) -> None:
+        self._listeners: weakref.WeakSet[_Listener] = weakref.WeakSet()
+        self._news = anyio.Event()
+        self.closed = False
+
+    def publish(self, event: ConnectionEvent) -> None:
+        """Hand an event to all who listen now."""
+        for listener in self._listeners:
+            listener.queue.append(event)
+        self.notify()
+
+    def notify(self) -> None:
+        """Wake whoever waits for news."""
+        self._news.set()
+        self._news = anyio.Event()
+
+    async def news(self) -> None:
+        """Return at the next event or notification."""
+        await self._news.wait()
+
+    def close(self) -> None:
+        """End the listeners' iterations, once they have read what is there."""
+        self.closed = True
+        self.notify()
+
+    def listen(self) -> AsyncIterator[ConnectionEvent]:
+        """Return an iterator over the events from now on."""
+        listener = _Listener(self)
+        self._listeners.add(listener)
+        return listener
+
+
+class _Listener(AsyncIterator[ConnectionEvent]):
+    def __init__(self, feed: EventFeed) -> None:
+        self.queue: deque[ConnectionEvent] = deque(maxlen=_EVENTS_KEPT)
+        self._feed = feed
+
+    async def __anext__(self) -> ConnectionEvent:
+        while not self.queue:
+            if self._feed.closed:
+                raise StopAsyncIteration
+            await self._feed.news()
+        return self.queue.popleft()
