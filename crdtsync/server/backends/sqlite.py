@@ -34,22 +34,12 @@ from crdtsync.server.backend import (
     Watcher,
 )
 from crdtsync.server.backends.committer import Committer
-from crdtsync.storage import EntryTable, open_file
-from crdtsync.storage.entries import SCHEMA
+from crdtsync.server.backends.table import SCHEMA, EntryTable
+from crdtsync.storage import open_file
 
 __all__ = ["SqliteBackend"]
 
 T = TypeVar("T")
-
-_POSITION_BITS = 40
-_NEWEST = (
-    "SELECT place, seq, data FROM entries WHERE document = ? AND replica = ? "
-    "ORDER BY seq DESC LIMIT 1"
-)
-_PLACE = "SELECT place FROM entries WHERE document = ? AND replica = ? AND seq = ?"
-_ROWS = (
-    "SELECT place, replica, seq, data FROM entries WHERE place > ? AND place <= ? ORDER BY place"
-)
 
 
 @dataclass(slots=True)
@@ -171,12 +161,7 @@ class SqliteBackend:
     def _store(self, document: str, held: _Document, admission: Admission) -> Added:
         if held.id is None:
             held.id = self._table.add_document(document)
-        first = held.position + 1
-        self._table.insert_many(held.id, first, admission.new)
-        rows = [
-            Row(offset, entry.replica, entry.seq, entry.data)
-            for offset, entry in enumerate(admission.new, first)
-        ]
+        rows = self._table.insert(held.id, held.position + 1, admission.new)
         held.position += len(rows)
         held.heads |= admission.heads
         return Added(document, rows, admission.heads)
@@ -185,18 +170,8 @@ class SqliteBackend:
         held = self._document(document)
         if held.id is None:
             return []
-        base = held.id << _POSITION_BITS
         last = held.position if upto is None else min(upto, held.position)
-        rows: list[Row] = []
-        size = 0
-        for place, replica, seq, data in self._connection.execute(
-            _ROWS, (base + after, base + last)
-        ):
-            size += len(data)
-            if rows and size > bytes_max:
-                break
-            rows.append(Row(place - base, replica, seq, data))
-        return rows
+        return self._table.read(held.id, after, last, bytes_max)
 
     def _state(self, document: str) -> State:
         held = self._document(document)
@@ -215,13 +190,11 @@ class SqliteBackend:
 
     def _offset_of(self, held: _Document, replica: int, seq: int) -> int:
         assert held.id is not None
-        place: int = self._connection.execute(_PLACE, (held.id, replica, seq)).get
-        return place - (held.id << _POSITION_BITS)
+        return self._table.at(held.id, replica, seq).offset
 
     def _hash_at(self, held: _Document, replica: int, seq: int) -> bytes:
         assert held.id is not None
-        (data,) = self._table.read_log(held.id, replica, seq, seq)
-        return hashlib.sha256(data).digest()
+        return hashlib.sha256(self._table.at(held.id, replica, seq).data).digest()
 
     def _document(self, name: str) -> _Document:
         # Taken out and put back, so that the first one is always the one unused for longest.
@@ -232,31 +205,30 @@ class SqliteBackend:
         return held
 
     def _load(self, name: str) -> _Document:
-        document = self._table.document_id(name)
+        document = self._table.document(name)
         if document is None:
             return _Document(None)
         heads = {
             replica: self._head(name, document, replica)
             for replica in self._table.replicas(document)
         }
-        return _Document(document, self._table.last_position(document), heads)
+        return _Document(document, self._table.last_offset(document), heads)
 
     def _head(self, name: str, document: int, replica: int) -> Head:
-        (row,) = self._connection.execute(_NEWEST, (document, replica))
-        place, seq, data = row
+        row = self._table.newest(document, replica)
         try:
-            entry = decode_entry(data)
+            entry = decode_entry(row.data)
         except EntryError as error:
             problem = str(error)
         else:
-            if (entry.document, entry.replica, entry.seq) == (name, replica, seq):
-                return Head(seq, entry.hash)
+            if (entry.document, entry.replica, entry.seq) == (name, replica, row.seq):
+                return Head(row.seq, entry.hash)
             problem = "it is another entry than its place says"
         raise CorruptLogError(
             problem,
             path=self._file.path,
             document=name,
             replica=replica,
-            seq=seq,
-            position=place - (document << _POSITION_BITS),
+            seq=row.seq,
+            position=row.offset,
         )

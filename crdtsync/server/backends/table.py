@@ -1,0 +1,133 @@
+"""The server's table of entries: every document in the order in which it came.
+
+A row's place is `document << 40 | offset`, so the rows of one document stand together in the order
+of arrival, which is what followers read. A second index finds an entry by its log and number.
+Entries are stored as the bytes they came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apsw
+
+from crdtsync.log import Entry
+from crdtsync.server.backend import Row
+
+__all__ = ["SCHEMA", "EntryTable"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS documents(
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS entries(
+    place INTEGER PRIMARY KEY,
+    document INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    UNIQUE(document, replica, seq)
+);
+"""
+
+_OFFSET_BITS = 40
+
+
+class EntryTable:
+    """Reads and writes the table through one connection. Does no error mapping of its own."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def document(self, name: str) -> int | None:
+        """Return a document's number, or None where it has none."""
+        found: int | None = self._connection.execute(
+            "SELECT id FROM documents WHERE name = ?", (name,)
+        ).get
+        return found
+
+    def add_document(self, name: str) -> int:
+        """Give a document a number."""
+        self._connection.execute("INSERT INTO documents(name) VALUES(?)", (name,))
+        return self._connection.last_insert_rowid()
+
+    def names(self) -> list[str]:
+        """Return the names of all documents, sorted."""
+        rows = self._connection.execute("SELECT name FROM documents ORDER BY name")
+        return [name for (name,) in rows]
+
+    def insert(self, document: int, offset: int, entries: Sequence[Entry]) -> list[Row]:
+        """Store entries from an offset upwards, and return them as rows."""
+        rows = [
+            Row(place, entry.replica, entry.seq, entry.data)
+            for place, entry in enumerate(entries, offset)
+        ]
+        base = document << _OFFSET_BITS
+        self._connection.executemany(
+            "INSERT INTO entries(place, document, replica, seq, data) VALUES(?, ?, ?, ?, ?)",
+            [(base | row.offset, document, row.replica, row.seq, row.data) for row in rows],
+        )
+        return rows
+
+    def last_offset(self, document: int) -> int:
+        """Return the offset of the newest entry; 0 where there is none."""
+        base = document << _OFFSET_BITS
+        last: int | None = self._connection.execute(
+            "SELECT max(place) FROM entries WHERE place > ? AND place < ?",
+            (base, base + (1 << _OFFSET_BITS)),
+        ).get
+        return 0 if last is None else last - base
+
+    def replicas(self, document: int) -> list[int]:
+        """Return the replicas that have a log in a document, without reading the logs."""
+        found: list[int] = []
+        replica: int | None = -1
+        while True:
+            replica = self._connection.execute(
+                "SELECT min(replica) FROM entries WHERE document = ? AND replica > ?",
+                (document, replica),
+            ).get
+            if replica is None:
+                return found
+            found.append(replica)
+
+    def newest(self, document: int, replica: int) -> Row:
+        """Return the newest entry of a log that there is."""
+        ((place, seq, data),) = self._connection.execute(
+            "SELECT place, seq, data FROM entries WHERE document = ? AND replica = ? "
+            "ORDER BY seq DESC LIMIT 1",
+            (document, replica),
+        )
+        return Row(place - (document << _OFFSET_BITS), replica, seq, data)
+
+    def at(self, document: int, replica: int, seq: int) -> Row:
+        """Return an entry that there is, by its number."""
+        ((place, data),) = self._connection.execute(
+            "SELECT place, data FROM entries WHERE document = ? AND replica = ? AND seq = ?",
+            (document, replica, seq),
+        )
+        return Row(place - (document << _OFFSET_BITS), replica, seq, data)
+
+    def read(self, document: int, after: int, upto: int, bytes_max: int) -> list[Row]:
+        """Return entries above an offset in their order, at least one if there is any.
+
+        Args:
+            document: its number.
+            after: the offset below the first one wanted.
+            upto: the last offset wanted.
+            bytes_max: about how many bytes to return.
+        """
+        base = document << _OFFSET_BITS
+        rows: list[Row] = []
+        size = 0
+        for place, replica, seq, data in self._connection.execute(
+            "SELECT place, replica, seq, data FROM entries WHERE place > ? AND place <= ? "
+            "ORDER BY place",
+            (base + after, base + upto),
+        ):
+            size += len(data)
+            if rows and size > bytes_max:
+                break
+            rows.append(Row(place - base, replica, seq, data))
+        return rows
