@@ -1,13 +1,17 @@
-"""Prints the table of ratios."""
+"""Prints the tables."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.benchmarks.ratio import RESULTS
+from tests.benchmarks.ratio import RESULTS, TABLES
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for title, lines in TABLES.items():
+        terminalreporter.section(title)
+        for line in lines:
+            terminalreporter.write_line(line)
     if not RESULTS:
         return
     width = max(len(result.name) for result in RESULTS)

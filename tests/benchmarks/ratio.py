@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["RESULTS", "Result", "measure"]
+__all__ = ["RESULTS", "TABLES", "Result", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class Result:
 
 
 RESULTS: list[Result] = []
+TABLES: dict[str, list[str]] = {}
+"""Other tables: lines by title."""
 
 
 def measure(
