@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
 import math
@@ -42,11 +43,11 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, list):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+        return set(one) == set(other) and all(same(one[key], other[key]) for key in one)
     if isinstance(one, datetime.datetime):
-        return one == other and one.utcoffset() == other.utcoffset()
+        return bool(one == other and one.utcoffset() == other.utcoffset())
     if isinstance(one, decimal.Decimal) and one:  # of a zero, CBOR does not carry the sign
-        return one.as_tuple() == other.as_tuple()
+        return bool(one.as_tuple() == other.as_tuple())
     return bool(one == other)
 
 
@@ -58,7 +59,7 @@ def nested(depth: int) -> Any:
     return value
 
 
-# --- out and in again ------------------------------------------------------------------------------
+# --- out and in again -----------------------------------------------------------------------------
 
 
 @given(values())
@@ -148,13 +149,13 @@ def test_text_that_is_not_unicode_is_a_value_error(value: Any) -> None:
         encode(value)
 
 
-@pytest.mark.parametrize("value", [object(), 1j, [object()]])
+@pytest.mark.parametrize("value", [object(), {"a": object()}, [object()]])
 def test_what_cbor_has_no_form_for_is_a_type_error(value: Any) -> None:
     with pytest.raises(TypeError, match="cannot be stored"):
         encode(value)
 
 
-# --- what a value may be ---------------------------------------------------------------------------
+# --- what a value may be --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -196,7 +197,7 @@ def test_a_value_that_holds_itself_is_refused() -> None:
         check_value(value)
 
 
-# --- hostile bytes ---------------------------------------------------------------------------------
+# --- hostile bytes --------------------------------------------------------------------------------
 
 
 def test_every_tag_but_those_listed_is_refused() -> None:
@@ -242,10 +243,10 @@ def test_a_tag_that_is_listed_takes_only_what_fits_it(tag: int) -> None:
 
 def test_a_bomb_of_shared_references_does_not_go_off() -> None:
     # Each list holds the one before it twice, by reference: 2 ** 26 items of 234 bytes.
-    bomb = bytearray(b"\x98" + bytes([27]) + b"\xd8\x1c\x82\x01\x01")
-    for level in range(26):
+    bomb = bytearray(b"\x98" + bytes([26]) + b"\xd8\x1c\x82\x01\x01")
+    for level in range(25):
         bomb += b"\xd8\x1c\x82" + 2 * (b"\xd8\x1d" + head(0, level))
-    assert len(bomb) < 240
+    assert len(bomb) == 234
     assert cbor2.loads(bytes(bomb)) is not None  # a decoder that is not hardened takes it
     with pytest.raises(CodecError):
         decode(bytes(bomb))
@@ -296,10 +297,8 @@ def test_every_cut_is_refused(value: Any) -> None:
 @example(b"\xc4\x82\xf9\x7e\x00\x01")  # a decimal with NaN as its exponent
 @example(b"\xd8\x64\x1b\xff\xff\xff\xff\xff\xff\xff\xff")
 def test_any_bytes_are_a_value_or_a_codec_error(data: bytes) -> None:
-    try:
+    with contextlib.suppress(CodecError):
         decode(data)
-    except CodecError:
-        pass
 
 
 @given(values(), st.data())
@@ -307,10 +306,8 @@ def test_changed_bytes_are_a_value_or_a_codec_error(value: Any, data: st.DataObj
     changed = bytearray(encode([value, value]))
     for _ in range(data.draw(st.integers(1, 3))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(CodecError):
         decode(bytes(changed))
-    except CodecError:
-        pass
 
 
 @pytest.mark.parametrize("major", range(2, 6))

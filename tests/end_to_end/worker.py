@@ -37,4 +37,5 @@ async def work(path: str, name: str, url: str, count: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    anyio.run(partial(work, *sys.argv[1:4], count=int(sys.argv[4])))
+    file, user, server, actions = sys.argv[1:]
+    anyio.run(partial(work, file, user, server, int(actions)))
