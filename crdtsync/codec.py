@@ -115,29 +115,55 @@ def check_value(value: object, *, depth_max: int = DEPTH_MAX, where: str = "valu
 
     Raises:
         TypeError: a type that would come back as another one (a tuple, a set, an object).
-        ValueError: a naive date-time, a decimal that is not finite, or too deep a nesting.
+        ValueError: a naive date-time, a decimal that is not finite, a lone surrogate, or too deep
+            a nesting.
     """
     if type(value) in _PLAIN:
-        return
-    if isinstance(value, list | dict):
-        if depth_max == 0:
-            raise ValueError(f"{where} is nested too deeply")
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                check_value(item, depth_max=depth_max - 1, where=f"{where}[{index}]")
-            return
+        if type(value) is str and not value.isascii():
+            _check_text(value, where)
+    elif isinstance(value, list):
+        _check_depth(depth_max, where)
+        for index, item in enumerate(value):
+            check_value(item, depth_max=depth_max - 1, where=f"{where}[{index}]")
+    elif isinstance(value, dict):
+        _check_depth(depth_max, where)
         for key, item in value.items():
             if not isinstance(key, str):
                 raise TypeError(f"{where} has the key {key!r}: keys of stored dicts are strings")
+            _check_text(key, where)
             check_value(item, depth_max=depth_max - 1, where=f"{where}[{key!r}]")
-        return
+    else:
+        _check_scalar(value, where)
+
+
+def _check_depth(left: int, where: str) -> None:
+    if left == 0:
+        raise ValueError(f"{where} is nested too deeply")
+
+
+def _check_scalar(value: object, where: str) -> None:
     if not isinstance(value, _SCALARS):
         hint = {"tuple": " (use a list)", "set": " (use a Set field)"}.get(type(value).__name__, "")
         raise TypeError(f"{where} is a {type(value).__name__}, which cannot be stored{hint}")
-    if isinstance(value, datetime.datetime) and value.tzinfo is None:
-        raise ValueError(f"{where} is a date-time without a time zone: give it one")
-    if isinstance(value, decimal.Decimal) and not value.is_finite():
+    if isinstance(value, str):
+        _check_text(value, where)
+    elif isinstance(value, datetime.datetime):
+        offset = value.utcoffset()
+        if offset is None:
+            raise ValueError(f"{where} is a date-time without a time zone: give it one")
+        if offset % datetime.timedelta(seconds=1):
+            raise ValueError(f"{where} is a date-time whose time zone is not of whole seconds")
+    elif isinstance(value, decimal.Decimal) and (
+        not value.is_finite() or (value.is_zero() and value.is_signed())
+    ):
         raise ValueError(f"{where} is the decimal {value}, which CBOR does not carry exactly")
+
+
+def _check_text(text: str, where: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{where} holds a lone surrogate, which cannot be stored") from error
 
 
 def copy_value(value: Any) -> Any:
@@ -146,7 +172,5 @@ def copy_value(value: Any) -> Any:
     Raises:
         TypeError, ValueError: as `check_value` and `encode`.
     """
-    if type(value) in _PLAIN:
-        return value
     check_value(value)
-    return decode(encode(value))
+    return value if type(value) in _PLAIN else decode(encode(value))

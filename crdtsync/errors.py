@@ -28,6 +28,8 @@ Facts are attributes; the message says what happened, to what, and what to do ne
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "ActionError",
     "BrokenChainError",
@@ -54,6 +56,18 @@ __all__ = [
 
 class CrdtSyncError(Exception):
     """Base of all errors that crdtsync raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(
+    cls: type[CrdtSyncError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> CrdtSyncError:
+    error = cls.__new__(cls)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 class SchemaError(CrdtSyncError):

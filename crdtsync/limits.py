@@ -9,12 +9,14 @@ __all__ = ["Limits"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an entry may be at the most. The same numbers hold for writing and for receiving.
+    """What an entry may be at the most, when it is written and when it comes in.
+
+    What is stored already is read whatever the limits are.
 
     Attributes:
         entry_bytes_max: an encoded entry. Below 512 KiB, so that every storage engine can hold it.
         name_length_max: characters in an action's name and in a document's name.
-        argument_bytes_max: an action's encoded arguments.
+        argument_bytes_max: an action's encoded arguments, when it is written.
         depth_max: nesting of lists and dicts in one value.
         held_entries_max: entries that wait for their causal past, per document.
         held_bytes_max: the same in bytes.

@@ -23,7 +23,7 @@ import functools
 import hashlib
 from typing import Any, NamedTuple
 
-from crdtsync.codec import FLAT, decode, encode
+from crdtsync.codec import FLAT, check_value, decode, encode
 from crdtsync.errors import (
     BrokenChainError,
     CodecError,
@@ -34,6 +34,7 @@ from crdtsync.errors import (
 )
 from crdtsync.identity import is_replica_id
 from crdtsync.limits import Limits
+from crdtsync.update import NESTING_MAX, nests_too_deeply
 
 __all__ = [
     "EMPTY_HEAD",
@@ -55,6 +56,7 @@ EMPTY_UPDATE = b"\x00\x00"
 """A Yjs v1 update without structs and without deletions."""
 
 _FIELDS = 12
+_DEPTH_DECODED_MAX = 1000  # the decoder has seen to the depth
 _VARUINT_MORE = 0x80
 _VARUINT_BITS_MAX = 63  # a client id has 53 bits: what is longer is no update
 _TIME_MAX = 2**64
@@ -156,7 +158,7 @@ def make_entry(
     flat = not extra and len(arguments) <= 1
     flat = flat and all(type(value) in FLAT for value in arguments.values())
     data = encode(fields, flat=flat)
-    if len(data) > limits.argument_bytes_max:
+    if len(data) > min(limits.argument_bytes_max, limits.entry_bytes_max):
         _check_size(name, arguments, data, limits)
     return Entry(*fields[1:], data, hashlib.sha256(data).digest())
 
@@ -182,7 +184,8 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
             f"{len(data):,} bytes, more than entry_bytes_max={limits.entry_bytes_max:,}"
         )
     try:
-        fields = decode(data, depth_max=limits.depth_max)
+        # The entry and its arguments are two levels around a value.
+        fields = decode(data, depth_max=limits.depth_max + 2)
     except CodecError as error:
         raise MalformedEntryError(str(error)) from error
     if type(fields) is not list or len(fields) != _FIELDS:
@@ -190,7 +193,7 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
     version, document, replica, seq, previous, depends, time, schema, name, args, update, extra = (
         fields
     )
-    if version != VERSION:
+    if type(version) is not int or version != VERSION:
         raise MalformedEntryError(f"entry version {version!r}; this crdtsync knows {VERSION}")
     if not (
         type(document) is str
@@ -211,6 +214,8 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
         and len(document) <= limits.name_length_max
     ):
         raise MalformedEntryError("an item has the wrong type or range")
+    if args and not all(type(value) in FLAT for value in args.values()):
+        _check_arguments(args)
     dependencies = tuple(map(_decode_dependency, depends)) if depends else ()
     return Entry(
         document,
@@ -227,6 +232,13 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
         data,
         hashlib.sha256(data).digest(),
     )
+
+
+def _check_arguments(arguments: dict[str, Any]) -> None:
+    try:
+        check_value(arguments, depth_max=_DEPTH_DECODED_MAX)
+    except (TypeError, ValueError) as error:
+        raise MalformedEntryError(f"its arguments: {error}") from error
 
 
 def _decode_dependency(item: Any) -> Dependency:
@@ -277,9 +289,17 @@ def check_structs(entry: Entry) -> int | None:
 
     Raises:
         ForeignStructsError: it holds structs of another replica.
-        MalformedEntryError: the update is cut short.
+        MalformedEntryError: the update is cut short, or nests values so deeply that reading it
+            would end the process.
     """
     update = entry.update
+    if nests_too_deeply(update):
+        raise MalformedEntryError(
+            f"its CRDT update nests values deeper than {NESTING_MAX}",
+            document=entry.document,
+            replica=entry.replica,
+            seq=entry.seq,
+        )
     try:
         if update[0] == 1 and update[1] < _VARUINT_MORE:
             client_bytes = _varuint(entry.replica)

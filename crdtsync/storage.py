@@ -76,6 +76,14 @@ class StoreFile:
         except apsw.Error as error:
             raise self.error(error) from error
 
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Turn apsw's errors into ours."""
+        try:
+            yield
+        except apsw.Error as error:
+            raise self.error(error) from error
+
     def error(self, error: apsw.Error) -> StorageError:
         """Say an apsw error in our words."""
         return _explain(error, self.path)
@@ -110,6 +118,8 @@ def open_file(
         StorageError: it cannot be opened or made.
     """
     path = os.fspath(path)
+    if not path:
+        raise StorageError("a store needs a file name, or `:memory:`", path=path)
     in_memory = path == ":memory:"
     if read_only and not os.path.exists(path):
         raise StorageError("there is no such file", path=path)
@@ -139,7 +149,8 @@ def open_file(
 def _take_lock(path: str) -> apsw.Connection:
     """Hold a lock that lasts as long as this process does."""
     try:
-        lock = apsw.Connection(path + "-lock")
+        # By its real path, so that a link to the store is no way round the lock.
+        lock = apsw.Connection(os.path.realpath(path) + "-lock")
     except apsw.Error as error:
         raise _explain(error, path) from error
     try:

@@ -60,7 +60,10 @@ def from_pairs(pairs: Iterable[Iterable[int]]) -> StateVector:
     """
     vector: StateVector = {}
     for pair in pairs:
-        replica, seq = pair
+        try:
+            replica, seq = pair
+        except TypeError as error:
+            raise ValueError("a state vector is made of pairs") from error
         if type(replica) is not int or type(seq) is not int or replica < 0 or seq < 0:
             raise ValueError("a state vector is made of whole numbers that are not negative")
         vector[replica] = seq

@@ -41,7 +41,10 @@ def described_document(description: Mapping[str, Any] | None) -> type[Document]:
     if description is None:
         return Document
     cls = type("Document", (Document,), {"__module__": __name__})
-    _declare(cls, description)
+    try:
+        _declare(cls, description)
+    except (KeyError, TypeError, ValueError):  # damaged: then slots are shown by their paths
+        return Document
     return cls
 
 

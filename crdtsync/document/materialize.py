@@ -52,15 +52,19 @@ class Material:
 
 def materialize(journal: Journal) -> Material:
     """Load a document from its log, as far as that can be done."""
+    left_out: dict[tuple[int, int], str] = {}
+    material: Material | None = None
+    careful = False
     with paused_collection():
-        try:
-            material = _quickly(journal, journal.snapshot())
-        except CorruptLogError:
-            journal.set_damage_aside()
-            material = _quickly(journal, None)
-        left_out: dict[tuple[int, int], str] = {}
         while material is None:
-            material = _carefully(journal, left_out)
+            try:
+                if careful:
+                    material = _carefully(journal, left_out)
+                else:
+                    material = _quickly(journal, journal.snapshot())
+                    careful = True
+            except CorruptLogError:
+                journal.set_damage_aside()
     for (replica, seq), reason in itertools.islice(left_out.items(), _FAILURES_LOGGED_MAX):
         _log.error(
             "document %r: entry %d of replica %x stays without effect: %s",

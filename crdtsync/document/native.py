@@ -42,9 +42,11 @@ def from_native(value: Any) -> Any:
         data = bytes(value)
         if data.startswith(MARK):
             try:
-                return decode(data[len(MARK) :])
-            except CodecError:
+                found = decode(data[len(MARK) :])
+                check_value(found)
+            except (CodecError, TypeError, ValueError):
                 return data
+            return found
         return data
     if isinstance(value, list):
         return [from_native(item) for item in value]

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from crdtsync.codec import FLAT, decode, encode
+from crdtsync.codec import DEPTH_MAX, FLAT, check_value, decode, encode
 from crdtsync.errors import CodecError
 from crdtsync.identity import is_replica_id
 
@@ -68,7 +68,8 @@ def decode_slot(key: str, data: bytes) -> Slot | None:
     try:
         replica_text, _, generation_text = key.rpartition("@")[2].partition(".")
         replica, generation = int(replica_text, 16), int(generation_text, 16)
-        seq, time, value = decode(data)
+        seq, time, value = decode(data, depth_max=DEPTH_MAX + 1)
+        check_value(value)
     except (CodecError, ValueError, TypeError):
         return None
     if not (is_replica_id(replica) and type(seq) is int and type(time) is int):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from crdtsync.errors import (
@@ -13,11 +14,14 @@ from crdtsync.errors import (
     SequenceGapError,
 )
 from crdtsync.limits import Limits
-from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, check_structs, decode_entry
-from crdtsync.replica.inbox import is_ready
-from crdtsync.replica.logs import Row
+from crdtsync.log import Entry, Head, check_follows, check_structs, decode_entry
+from crdtsync.replica.inbox import Batch, has_past
+from crdtsync.replica.logs import DIGEST_BYTES, Row
 
 __all__ = ["Auditor"]
+
+# What was written once is read whatever the limits are now.
+_STORED = Limits(entry_bytes_max=2**31, name_length_max=2**31, depth_max=1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +31,21 @@ class Auditor:
     Attributes:
         document: its name.
         path: the file, for what it reports.
-        limits: what an entry may be.
     """
 
     document: str
     path: str
-    limits: Limits
+
+    def check(self, row: Row) -> None:
+        """Check that a row holds the bytes that were written.
+
+        Raises:
+            CorruptLogError: it does not.
+        """
+        if type(row.data) is not bytes or (
+            hashlib.sha256(row.data).digest()[:DIGEST_BYTES] != row.digest
+        ):
+            raise self.corrupt(row, "its bytes are not those that were written")
 
     def read(self, row: Row) -> Entry:
         """Decode a row, which must hold the entry that its place says.
@@ -40,10 +53,14 @@ class Auditor:
         Raises:
             CorruptLogError: it does not.
         """
+        if type(row.data) is not bytes:
+            raise self.corrupt(row, "its bytes are not those that were written")
         try:
-            entry = decode_entry(row.data, self.limits)
+            entry = decode_entry(row.data, _STORED)
         except MalformedEntryError as error:
             raise self.corrupt(row, error.reason) from error
+        if entry.hash[:DIGEST_BYTES] != row.digest:
+            raise self.corrupt(row, "its bytes are not those that were written")
         if (entry.document, entry.replica, entry.seq) != (self.document, row.replica, row.seq):
             raise self.corrupt(row, "another entry stands in its place")
         return entry
@@ -61,24 +78,30 @@ class Auditor:
             raise self.corrupt(row, error.reason) from error
         return entry
 
-    def audit(self, rows: Iterable[Row]) -> Iterator[Entry | CorruptLogError]:
+    def audit(
+        self, rows: Iterable[Row], hash_of: Callable[[int, int], bytes | None]
+    ) -> Iterator[Entry | CorruptLogError]:
         """Say of every row, in the order of arrival, whether it fits.
 
         What follows a damaged entry in its log, or depends on one, does not fit either.
+
+        Args:
+            rows: all rows of the document.
+            hash_of: returns the hash of a stored entry of a replica by its number.
         """
-        heads: dict[int, Head] = {}
+        known = Batch({}, hash_of)
         for row in rows:
             try:
-                entry = self.follow(row, heads.get(row.replica, EMPTY_HEAD))
+                entry = self.follow(row, known.head(row.replica))
                 check_structs(entry)
-                if not is_ready(entry, heads.get(row.replica, EMPTY_HEAD), heads):
+                if not has_past(entry, known):
                     raise self.corrupt(row, "an entry that it depends on is missing")
             except CorruptLogError as error:
                 yield error
             except EntryError as error:
                 yield self.corrupt(row, error.reason)
             else:
-                heads[row.replica] = Head(entry.seq, entry.hash)
+                known.grown[entry.replica] = Head(entry.seq, entry.hash)
                 yield entry
 
     def corrupt(self, row: Row, reason: str) -> CorruptLogError:

@@ -7,7 +7,6 @@ little is ever held; bundles, merges and hostile peers are not so kind.
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
@@ -15,7 +14,7 @@ from crdtsync.errors import EntryError, ForkError, MalformedEntryError, Sequence
 from crdtsync.limits import Limits
 from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, check_structs, decode_entry
 
-__all__ = ["Admitted", "Inbox", "is_ready"]
+__all__ = ["Admitted", "Batch", "Inbox", "has_past"]
 
 
 class Admitted(NamedTuple):
@@ -38,81 +37,74 @@ class Inbox:
     Args:
         document: its name.
         limits: what an entry may be, and how much may be held.
-        stored: returns the bytes of a stored entry of a replica by its number.
+        hash_of: returns the hash of a stored entry of a replica by its number.
     """
 
     def __init__(
-        self, document: str, limits: Limits, stored: Callable[[int, int], bytes | None]
+        self, document: str, limits: Limits, hash_of: Callable[[int, int], bytes | None]
     ) -> None:
         self._document = document
         self._limits = limits
-        self._stored = stored
-        self._held: dict[tuple[int, int], Entry] = {}
+        self._hash_of = hash_of
+        # By replica and number. There may be several of one number, of which one is genuine.
+        self._held: dict[int, dict[int, list[Entry]]] = {}
+        self._held_count = 0
         self._held_bytes = 0
 
     def __len__(self) -> int:
-        return len(self._held)
+        return self._held_count
 
     def admit(self, datas: Iterable[bytes], heads: Mapping[int, Head]) -> Admitted:
         """Check entries against the ends of the logs that are stored.
 
         It stops at the first that cannot stand in its log.
         """
-        entries: list[Entry] = []
-        grown: dict[int, Head] = {}
-        known: ChainMap[int, Head] = ChainMap(grown, heads)  # type: ignore[arg-type]  # never written
+        batch = Batch(heads, self._hash_of)
         try:
             for data in datas:
                 entry = decode_entry(data, self._limits)
-                head = grown.get(entry.replica) or heads.get(entry.replica, EMPTY_HEAD)
-                if self._is_next(entry, head, known):
-                    grown[entry.replica] = Head(entry.seq, entry.hash)
-                    entries.append(entry)
-                    if self._held:
-                        self._release(known, entries)
+                if self._is_next(entry, batch):
+                    batch.add(entry)
+            if self._held:
+                self._release(batch)
         except EntryError as error:
-            return Admitted(entries, grown, error)
-        return Admitted(entries, grown, None)
+            return Admitted(batch.entries, batch.grown, error)
+        return Admitted(batch.entries, batch.grown, None)
 
-    def _is_next(self, entry: Entry, head: Head, known: Mapping[int, Head]) -> bool:
+    def _is_next(self, entry: Entry, batch: Batch) -> bool:
         if entry.document != self._document:
             raise MalformedEntryError(
                 f"it belongs to document {entry.document!r}", document=self._document
             )
+        head = batch.head(entry.replica)
         if entry.seq <= head.seq:
-            self._check_repeat(entry, head)
+            if batch.hash_at(entry.replica, entry.seq) != entry.hash:
+                raise ForkError(
+                    "another entry of this number is held here: the log was continued in two "
+                    "places",
+                    document=self._document,
+                    replica=entry.replica,
+                    seq=entry.seq,
+                )
             return False
         check_structs(entry)
-        if not is_ready(entry, head, known):
+        if entry.seq > head.seq + 1 or not has_past(entry, batch):
             self._hold(entry)
             return False
         check_follows(entry, head)
         return True
 
-    def _check_repeat(self, entry: Entry, head: Head) -> None:
-        if entry.seq == head.seq:
-            same = entry.hash == head.hash
-        else:
-            stored = self._stored(entry.replica, entry.seq)
-            same = stored is None or stored == entry.data  # None: admitted just now, not yet stored
-        if not same:
-            raise ForkError(
-                "another entry of this number is held here: the log was continued in two places",
-                document=self._document,
-                replica=entry.replica,
-                seq=entry.seq,
-            )
-
     def _hold(self, entry: Entry) -> None:
-        name = (entry.replica, entry.seq)
-        if name in self._held:
+        rivals = self._held.setdefault(entry.replica, {}).setdefault(entry.seq, [])
+        if any(rival.hash == entry.hash for rival in rivals):
             return
-        self._held[name] = entry
+        rivals.append(entry)
+        self._held_count += 1
         self._held_bytes += len(entry.data)
         limits = self._limits
-        if len(self._held) > limits.held_entries_max or self._held_bytes > limits.held_bytes_max:
+        if self._held_count > limits.held_entries_max or self._held_bytes > limits.held_bytes_max:
             self._held.clear()
-            self._held_bytes = 0
+            self._held_count = self._held_bytes = 0
             raise SequenceGapError(
                 "too many entries wait for entries before them; ask for all that is missing",
                 document=self._document,
@@ -120,37 +112,91 @@ class Inbox:
                 seq=entry.seq,
             )
 
-    def _release(self, known: ChainMap[int, Head], entries: list[Entry]) -> None:
+    def _release(self, batch: Batch) -> None:
+        """Add what was held and has its past now, log by log, until nothing more has."""
         progress = True
-        while progress and self._held:
+        while progress:
             progress = False
-            for name, entry in list(self._held.items()):
-                head = known.get(entry.replica, EMPTY_HEAD)
-                stale = entry.seq <= head.seq
-                if not stale and not is_ready(entry, head, known):
-                    continue
-                del self._held[name]
-                self._held_bytes -= len(entry.data)
-                if not stale:
-                    check_follows(entry, head)
-                    known[entry.replica] = Head(entry.seq, entry.hash)
-                    entries.append(entry)
+            for replica in list(self._held):
+                head = batch.head(replica)
+                for seq in [seq for seq in self._held[replica] if seq <= head.seq]:
+                    self._forget(replica, seq)
+                while self._release_next(replica, batch):
                     progress = True
 
+    def _release_next(self, replica: int, batch: Batch) -> bool:
+        head = batch.head(replica)
+        rivals = self._held.get(replica, {}).get(head.seq + 1, [])
+        genuine = [entry for entry in rivals if entry.previous_hash == head.hash]
+        if rivals and not genuine:
+            self._forget(replica, head.seq + 1)
+            check_follows(rivals[0], head)
+        for entry in genuine:
+            try:
+                ready = has_past(entry, batch)
+            except ForkError:
+                self._forget(replica, head.seq + 1)
+                raise
+            if ready:
+                self._forget(replica, head.seq + 1)
+                batch.add(entry)
+                return True
+        return False
 
-def is_ready(entry: Entry, head: Head, heads: Mapping[int, Head]) -> bool:
-    """Tell whether all that an entry follows is here.
+    def _forget(self, replica: int, seq: int) -> None:
+        for entry in self._held[replica].pop(seq):
+            self._held_count -= 1
+            self._held_bytes -= len(entry.data)
+        if not self._held[replica]:
+            del self._held[replica]
+
+
+class Batch:
+    """Entries that are about to be stored, on top of those that are.
+
+    Attributes:
+        entries: the new ones, in causal order.
+        grown: the ends of the logs that they are in.
+    """
+
+    def __init__(
+        self, heads: Mapping[int, Head], hash_of: Callable[[int, int], bytes | None]
+    ) -> None:
+        self.entries: list[Entry] = []
+        self.grown: dict[int, Head] = {}
+        self._heads = heads
+        self._hash_of = hash_of
+        self._hashes: dict[tuple[int, int], bytes] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Take in an entry that follows."""
+        self.entries.append(entry)
+        self.grown[entry.replica] = Head(entry.seq, entry.hash)
+        self._hashes[entry.replica, entry.seq] = entry.hash
+
+    def head(self, replica: int) -> Head:
+        """Return the end of a log."""
+        return self.grown.get(replica) or self._heads.get(replica, EMPTY_HEAD)
+
+    def hash_at(self, replica: int, seq: int) -> bytes | None:
+        """Return the hash of an entry; None if there is none of that number."""
+        head = self.head(replica)
+        if head.seq == seq:
+            return head.hash
+        return self._hashes.get((replica, seq)) or self._hash_of(replica, seq)
+
+
+def has_past(entry: Entry, batch: Batch) -> bool:
+    """Tell whether all that an entry's author had seen of others is here.
 
     Raises:
-        ForkError: its author saw another entry than the one held here.
+        ForkError: the author saw another entry than the one held here. That is so in whatever
+            order entries arrive, so all replicas refuse the same.
     """
-    if entry.seq != head.seq + 1:
-        return False
     for replica, seq, hash_ in entry.dependencies:
-        known = heads.get(replica, EMPTY_HEAD)
-        if known.seq < seq:
+        if batch.head(replica).seq < seq:
             return False
-        if known.seq == seq and known.hash != hash_:
+        if batch.hash_at(replica, seq) != hash_:
             raise ForkError(
                 f"its author saw another entry {seq} of replica {replica:x} than the one held here",
                 document=entry.document,

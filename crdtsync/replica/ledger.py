@@ -7,6 +7,7 @@ how it is stored.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -100,8 +101,8 @@ class Ledger:
         self._user = user
         self._limits = limits
         self._appended = appended
-        self._inbox = Inbox(name, limits, self._stored)
-        self._auditor = Auditor(name, store.path, limits)
+        self._inbox = Inbox(name, limits, self._hash_of)
+        self._auditor = Auditor(name, store.path)
         self.damage: list[CorruptLogError] = []
         self.number = self._number()
         try:
@@ -112,39 +113,43 @@ class Ledger:
     # --- what is stored ------------------------------------------------------------------------
 
     def _number(self) -> int:
-        logs = self._store.logs
-        try:
+        logs, file = self._store.logs, self._store.file
+        with file.errors():
             number = logs.document(self.name)
-            if number is None:
-                if self._store.read_only:
-                    raise StorageError(f"there is no document {self.name!r}", path=self._store.path)
-                with self._store.file.transaction():
-                    number = logs.add_document(self.name)
-        except apsw.Error as error:
-            raise self._store.file.error(error) from error
+        if number is None:
+            if self._store.read_only:
+                raise StorageError(f"there is no document {self.name!r}", path=self._store.path)
+            with file.transaction():
+                number = logs.add_document(self.name)
         return number
 
     def _read(self) -> None:
-        """Read how far every log goes."""
+        """Read how far every log goes.
+
+        Raises:
+            CorruptLogError: the end of a log is damaged.
+        """
         table = self._store.logs
         self.heads: dict[int, Head] = {}
         positions: dict[int, int] = {}
-        try:
+        with self._store.file.errors():
             self._logs = table.logs(self.number)
             for replica, log in self._logs.items():
                 last = table.last(log, replica)
                 if last is not None:
                     self._take_head(self._auditor.read(last))
                     positions[replica] = last.position
-            self.users: dict[int, str] = self._store.users(self.number)
-            self.sent, self.acknowledged, self.cursor = self._store.progress(self.number)
-        except apsw.Error as error:
-            raise self._store.file.error(error) from error
+            self._read_progress()
         self._position = max(positions.values(), default=0)
         self._count = sum(head.seq for head in self.heads.values())
         # Heads that became known since our last entry: the next one depends on them.
-        own = positions.get(self.replica, 0)
-        self._fresh = {replica for replica, position in positions.items() if position > own}
+        known = positions.get(self.replica, 0) if self._known is None else self._known
+        self._fresh = {replica for replica, position in positions.items() if position > known}
+        self._fresh.discard(self.replica)
+
+    def _read_progress(self) -> None:
+        self.users: dict[int, str] = self._store.users(self.number)
+        self.sent, self.acknowledged, self.cursor, self._known = self._store.progress(self.number)
 
     def _take_head(self, entry: Entry) -> None:
         self.heads[entry.replica] = Head(entry.seq, entry.hash)
@@ -155,10 +160,9 @@ class Ledger:
 
     def _read_sound(self) -> None:
         """Read how far every log goes, of a store that may not be changed and is damaged."""
-        table = self._store.logs
-        self._logs = table.logs(self.number)
-        self.users = self._store.users(self.number)
-        self.sent, self.acknowledged, self.cursor = self._store.progress(self.number)
+        with self._store.file.errors():
+            self._logs = self._store.logs.logs(self.number)
+            self._read_progress()
         self._position, self._fresh, self.heads = 0, set(), {}
         for found in self.audit():
             if isinstance(found, Entry):
@@ -168,7 +172,9 @@ class Ledger:
     def audit(self) -> Iterator[Entry | CorruptLogError]:
         """Read every stored row in the order of arrival and say whether it fits where it stands."""
         everything = dict.fromkeys(self._logs, SEQ_MAX)
-        return self._auditor.audit(self._store.logs.read_all(self._logs, {}, everything))
+        with self._store.file.errors():
+            rows = self._store.logs.read_all(self._logs, {}, everything)
+            yield from self._auditor.audit(rows, self._hash_of)
 
     def set_damage_aside(self) -> None:
         """Keep what does not fit any more out of the way, so that the rest can be read.
@@ -176,16 +182,32 @@ class Ledger:
         The rows are moved to a table of their own, none is deleted. What the server still has of
         them is received again.
         """
-        self.damage = [found for found in self.audit() if isinstance(found, CorruptLogError)]
-        for error in self.damage:
+        damage = [found for found in self.audit() if isinstance(found, CorruptLogError)]
+        self.damage += damage
+        for error in damage:
             _log.error("%s", error)
         if self._store.read_only:
             self._read_sound()
             return
         with self._store.file.transaction():
-            for error in self.damage:
+            for error in damage:
                 self._store.logs.set_aside(self._logs[error.replica], error.seq, error.reason)
+            self._store.drop_snapshot(self.number)
         self._read()
+
+    def missing_since_damaged(self) -> Iterator[tuple[int, int, str]]:
+        """Yield (replica, seq, reason) of what was set aside and has not come back."""
+        for replica, log in self._logs.items():
+            held = self.heads.get(replica, EMPTY_HEAD).seq
+            for seq, reason in self._store.logs.aside(log):
+                if seq > held:
+                    yield replica, seq, reason
+
+    def _hash_of(self, replica: int, seq: int) -> bytes | None:
+        log = self._logs.get(replica)
+        with self._store.file.errors():
+            data = None if log is None else self._store.logs.at(log, seq)
+        return None if data is None else hashlib.sha256(data).digest()
 
     @property
     def vector(self) -> dict[int, int]:
@@ -212,13 +234,11 @@ class Ledger:
         """
         after = after or {}
         heads = {r: None if after.get(r) else EMPTY_HEAD for r in self.heads}
-        try:
+        with self._store.file.errors():
             for row in self._store.logs.read_all(self._logs, after, self.vector):
                 entry = self._auditor.follow(row, heads[row.replica])
                 heads[row.replica] = Head(entry.seq, entry.hash)
                 yield entry
-        except apsw.Error as error:
-            raise self._store.file.error(error) from error
 
     # --- what we do ----------------------------------------------------------------------------
 
@@ -261,10 +281,10 @@ class Ledger:
             limits=self._limits,
         )
         try:
-            if extra is None and replica in self._logs:
+            if extra is None and self._known is None and replica in self._logs:
                 self._store.logs.insert(self._logs[replica], self._position + 1, entry)
             else:
-                self._keep([entry], None)
+                self._keep([entry], self.cursor, None)
         except apsw.Error as error:
             raise self._store.file.error(error) from error
         except BaseException:
@@ -292,24 +312,30 @@ class Ledger:
             StorageError: nothing was stored.
         """
         entries, heads, failure = self._inbox.admit(datas, self.heads)
-        if failure is not None or self._inbox:
-            cursor = None  # what is held is only in memory: it must be sent again if we stop here
-        if entries or (cursor is not None and cursor != self.cursor):
-            self._keep(entries, cursor)
+        if failure is not None or self._inbox or cursor is None:
+            cursor = self.cursor  # what is held is only in memory: it must be sent again some day
+        if entries or cursor != self.cursor:
+            known = self._known
+            if known is None and self.replica in heads:
+                known = self._own_position()
+            self._keep(entries, cursor, known)
         if entries:
             self._follow(entries, heads)
         if failure is not None:
             raise failure
         return Received(len(entries), len(self._inbox))
 
-    def _stored(self, replica: int, seq: int) -> bytes | None:
-        log = self._logs.get(replica)
-        return None if log is None else self._store.logs.at(log, seq)
+    def _own_position(self) -> int:
+        log = self._logs.get(self.replica)
+        with self._store.file.errors():
+            last = None if log is None else self._store.logs.last(log, self.replica)
+        return 0 if last is None else last.position
 
-    def _keep(self, entries: Sequence[Entry], cursor: Cursor | None) -> None:
+    def _keep(self, entries: Sequence[Entry], cursor: Cursor | None, known: int | None) -> None:
         """Store entries, what is new about their logs, and how far they bring us."""
         table, number = self._store.logs, self.number
-        logs, users = dict(self._logs), dict(self.users)
+        logs, users = dict(self._logs), {}
+        progress = Progress(self.sent, self.acknowledged, cursor, known)
         with self._store.file.transaction():
             for replica in {entry.replica for entry in entries} - logs.keys():
                 logs[replica] = table.add_log(number, replica)
@@ -318,13 +344,11 @@ class Ledger:
                 if entry.extra and entry.user is not None:
                     self._store.write_user(number, entry.replica, entry.user)
                     users[entry.replica] = entry.user
-            if cursor is not None:
-                progress = Progress(self.sent, self.acknowledged, cursor)
+            if cursor != self.cursor or known != self._known:
                 self._store.write_progress(number, progress)
         self._logs = logs
         self.users.update(users)
-        if cursor is not None:
-            self.cursor = cursor
+        self.cursor, self._known = cursor, known
 
     def _follow(self, entries: Sequence[Entry], heads: Mapping[int, Head]) -> None:
         """Take note of entries from elsewhere that are stored now, and materialize them."""
@@ -333,14 +357,25 @@ class Ledger:
         self.heads.update(heads)
         fresh = self._fresh
         fresh.update(heads)
+        if self.replica in heads:
+            fresh.update(self.heads)  # we do not remember what we knew when we made them
         fresh.discard(self.replica)
         for entry in entries:  # what they depend on need not be said again
             for replica, seq, _ in entry.dependencies:
-                if replica in fresh and self.heads[replica].seq <= seq:
+                if replica in fresh and entry.replica in fresh and self.heads[replica].seq <= seq:
                     fresh.remove(replica)
-        self._clock.see(max(entry.time for entry in entries))
+        self._see(entries)
         if self.apply is not None:
             self.apply(entries)
+
+    def _see(self, entries: Sequence[Entry]) -> None:
+        if self._clock.see(max(entry.time for entry in entries)):
+            return
+        for entry in entries:  # one that is far in the future must not hide the others
+            if entry.replica == self.replica:
+                self._clock.resume(entry.time)
+            else:
+                self._clock.see(entry.time)
 
     # --- what others lack ----------------------------------------------------------------------
 
@@ -351,16 +386,24 @@ class Ledger:
             theirs: what the other side has.
             bytes_max: about how many bytes of entries to return.
         """
+        while True:
+            try:
+                return self._collect(theirs, bytes_max)
+            except CorruptLogError:
+                if self._store.read_only:
+                    raise
+                self.set_damage_aside()
+
+    def _collect(self, theirs: Mapping[int, int], bytes_max: int) -> list[Missing]:
         found: list[Missing] = []
         size = 0
-        try:
-            for _, replica, seq, data in self._store.logs.read_all(self._logs, theirs, self.vector):
-                size += len(data)
+        with self._store.file.errors():
+            for row in self._store.logs.read_all(self._logs, theirs, self.vector):
+                self._auditor.check(row)
+                size += len(row.data)
                 if found and size > bytes_max:
                     break
-                found.append(Missing(replica, seq, data))
-        except apsw.Error as error:
-            raise self._store.file.error(error) from error
+                found.append(Missing(row.replica, row.seq, row.data))
         return found
 
     def flush(self) -> None:
@@ -369,7 +412,7 @@ class Ledger:
         if self.sent < own:
             with self._store.file.transaction(durable=True):
                 self._store.write_progress(
-                    self.number, Progress(own, self.acknowledged, self.cursor)
+                    self.number, Progress(own, self.acknowledged, self.cursor, self._known)
                 )
             self.sent = own
 
@@ -378,14 +421,17 @@ class Ledger:
         seq = min(seq, self.next_seq - 1)
         if seq > self.acknowledged:
             with self._store.file.transaction():
-                self._store.write_progress(self.number, Progress(self.sent, seq, self.cursor))
+                self._store.write_progress(
+                    self.number, Progress(self.sent, seq, self.cursor, self._known)
+                )
             self.acknowledged = seq
 
     # --- snapshots -----------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that the stored entries reach up to."""
-        snapshot = self._store.snapshot(self.number)
+        with self._store.file.errors():
+            snapshot = self._store.snapshot(self.number)
         return snapshot if snapshot is None or covers(self.vector, snapshot.vector) else None
 
     def save_snapshot(self, snapshot: Snapshot) -> None:

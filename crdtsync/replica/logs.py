@@ -2,7 +2,8 @@
 
 A row's place is `log << 40 | seq`. So one log is one run of rows, an action appends one row to one
 b-tree (a second index would cost a third of the whole action), and an entry is found by its number
-without a search. `position` is the order of arrival within the document, over all of its logs.
+without a search. `position` is the order of arrival within the document, over all of its logs;
+`digest` tells of each row by itself whether its bytes are still those that were written.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS logs(
 CREATE TABLE IF NOT EXISTS entries(
     place INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
+    digest BLOB NOT NULL,
     data BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS damaged(
@@ -43,15 +45,17 @@ CREATE TABLE IF NOT EXISTS damaged(
 
 _SEQ_BITS = 40
 SEQ_MAX = (1 << _SEQ_BITS) - 1
-_INSERT = "INSERT INTO entries(place, position, data) VALUES(?, ?, ?)"
+DIGEST_BYTES = 8
+_INSERT = "INSERT INTO entries(place, position, digest, data) VALUES(?, ?, ?, ?)"
 
 
 class Row(NamedTuple):
-    """A stored entry: when it came, whose it is, and its bytes."""
+    """A stored entry: when it came, whose it is, the beginning of its hash, and its bytes."""
 
     position: int
     replica: int
     seq: int
+    digest: bytes
     data: bytes
 
 
@@ -99,14 +103,21 @@ class LogTable:
 
     def insert(self, log: int, position: int, entry: Entry) -> None:
         """Store one entry."""
-        self._inserting.execute(_INSERT, ((log << _SEQ_BITS) | entry.seq, position, entry.data))
+        place = (log << _SEQ_BITS) | entry.seq
+        digest = entry.hash[:DIGEST_BYTES]
+        self._inserting.execute(_INSERT, (place, position, digest, entry.data))
 
     def insert_many(self, logs: Mapping[int, int], position: int, entries: Sequence[Entry]) -> None:
         """Store entries of several logs, at positions from `position` upwards."""
         self._inserting.executemany(
             _INSERT,
             [
-                ((logs[entry.replica] << _SEQ_BITS) | entry.seq, position + index, entry.data)
+                (
+                    (logs[entry.replica] << _SEQ_BITS) | entry.seq,
+                    position + index,
+                    entry.hash[:DIGEST_BYTES],
+                    entry.data,
+                )
                 for index, entry in enumerate(entries)
             ],
         )
@@ -114,12 +125,15 @@ class LogTable:
     def last(self, log: int, replica: int) -> Row | None:
         """Return the newest entry of a replica's log."""
         base = log << _SEQ_BITS
-        row: tuple[int, int, bytes] | None = self._connection.execute(
-            "SELECT place, position, data FROM entries WHERE place > ? AND place <= ? "
+        found: tuple[int, int, bytes, bytes] | None = self._connection.execute(
+            "SELECT place, position, digest, data FROM entries WHERE place > ? AND place <= ? "
             "ORDER BY place DESC LIMIT 1",
             (base, base | SEQ_MAX),
         ).fetchone()
-        return None if row is None else Row(row[1], replica, row[0] - base, row[2])
+        if found is None:
+            return None
+        place, position, digest, data = found
+        return Row(position, replica, place - base, digest, data)
 
     def at(self, log: int, seq: int) -> bytes | None:
         """Return one entry."""
@@ -131,12 +145,12 @@ class LogTable:
     def read(self, log: int, replica: int, after: int = 0, upto: int = SEQ_MAX) -> Iterator[Row]:
         """Yield the entries of one log above number `after`, up to `upto`."""
         base = log << _SEQ_BITS
-        for place, position, data in self._connection.execute(
-            "SELECT place, position, data FROM entries WHERE place > ? AND place <= ? "
+        for place, position, digest, data in self._connection.execute(
+            "SELECT place, position, digest, data FROM entries WHERE place > ? AND place <= ? "
             "ORDER BY place",
             (base | after, base | upto),
         ):
-            yield Row(position, replica, place - base, data)
+            yield Row(position, replica, place - base, digest, data)
 
     def read_all(
         self, logs: Mapping[int, int], after: Mapping[int, int], upto: Mapping[int, int]
@@ -163,3 +177,14 @@ class LogTable:
             (reason, place),
         )
         self._connection.execute("DELETE FROM entries WHERE place = ?", (place,))
+
+    def aside(self, log: int) -> list[tuple[int, str]]:
+        """Return (seq, reason) of a log's entries that were set aside."""
+        base = log << _SEQ_BITS
+        return [
+            (place - base, reason)
+            for place, reason in self._connection.execute(
+                "SELECT place, reason FROM damaged WHERE place > ? AND place <= ? ORDER BY place",
+                (base, base | SEQ_MAX),
+            )
+        ]

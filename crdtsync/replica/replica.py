@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import apsw
 
 from crdtsync.clock import HybridLogicalClock
+from crdtsync.codec import check_value
 from crdtsync.document import Document, LiveDocument, Schema, described_document
-from crdtsync.errors import SchemaError, StorageError
+from crdtsync.errors import ForkError, SchemaError, StorageError
 from crdtsync.limits import Limits
 from crdtsync.replica.ledger import Ledger
 from crdtsync.replica.store import Store
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Replica"]
 
 D = TypeVar("D", bound=Document)
+
+_log = logging.getLogger("crdtsync.replica")
 
 _EXCHANGE_BYTES = 1024 * 1024
 
@@ -108,6 +112,7 @@ class Replica:
             SchemaError: it is open as another class.
             ValueError: the name is empty or too long.
         """
+        check_value(name, where="a document's name")
         if not 0 < len(name) <= self._limits.name_length_max:
             raise ValueError(
                 f"a document's name has 1 to {self._limits.name_length_max} characters"
@@ -196,12 +201,16 @@ class Replica:
 
     def _tell(self, name: str) -> None:
         for callback in list(self._listeners.values()):
-            callback(name)
+            try:
+                callback(name)
+            except Exception:  # the action has happened, whatever a listener thinks of it
+                _log.exception("a listener of replica %x failed", self.id)
 
     def merge(self, other: Replica) -> None:
         """Exchange all documents with another replica in this process, both ways."""
         for name in sorted({*self.names(), *other.names()}):
             ours, theirs = self.ledger(name), other.ledger(name)
+            _check_forks(ours, theirs)
             _copy(ours, theirs)
             _copy(theirs, ours)
 
@@ -262,6 +271,19 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"<Replica {self.id:x} of {self.user or 'nobody'} at {self.path}>"
+
+
+def _check_forks(ours: Ledger, theirs: Ledger) -> None:
+    for replica, head in ours.heads.items():
+        other = theirs.heads.get(replica)
+        if other is not None and other.seq == head.seq and other.hash != head.hash:
+            raise ForkError(
+                "the two replicas hold different entries of this number: the log was continued in "
+                "two places",
+                document=ours.name,
+                replica=replica,
+                seq=head.seq,
+            )
 
 
 def _copy(source: Ledger, target: Ledger) -> None:

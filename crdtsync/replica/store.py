@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import Any, NamedTuple
 
@@ -27,14 +28,16 @@ CREATE TABLE IF NOT EXISTS progress(
     sent INTEGER NOT NULL,
     acknowledged INTEGER NOT NULL,
     epoch BLOB,
-    cursor INTEGER
+    cursor INTEGER,
+    known INTEGER
 );
 CREATE TABLE IF NOT EXISTS snapshots(
     document INTEGER PRIMARY KEY,
     vector BLOB NOT NULL,
     state BLOB NOT NULL,
     clocks BLOB NOT NULL,
-    slots BLOB NOT NULL
+    slots BLOB NOT NULL,
+    digest BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS users(
     document INTEGER NOT NULL,
@@ -57,11 +60,14 @@ class Progress(NamedTuple):
         sent: number up to which our entries may have been seen by others.
         acknowledged: number up to which they are durable at the server.
         cursor: how far we have got in the server's log.
+        known: the position up to which our newest entry knew what others did, where that is not
+            its own position because it was received back; None where it is.
     """
 
     sent: int = 0
     acknowledged: int = 0
     cursor: Cursor | None = None
+    known: int | None = None
 
 
 class Store:
@@ -97,21 +103,22 @@ class Store:
 
     def progress(self, document: int) -> Progress:
         """Return how far a document has been synchronized."""
-        row: tuple[int, int, bytes | None, int] | None = self.file.connection.execute(
-            "SELECT sent, acknowledged, epoch, cursor FROM progress WHERE document = ?",
+        row: tuple[int, int, bytes | None, int, int | None] | None = self.file.connection.execute(
+            "SELECT sent, acknowledged, epoch, cursor, known FROM progress WHERE document = ?",
             (document,),
         ).fetchone()
         if row is None:
             return Progress()
-        sent, acknowledged, epoch, offset = row
-        return Progress(sent, acknowledged, None if epoch is None else Cursor(epoch, offset))
+        sent, acknowledged, epoch, offset, known = row
+        cursor = None if epoch is None else Cursor(epoch, offset)
+        return Progress(sent, acknowledged, cursor, known)
 
     def write_progress(self, document: int, progress: Progress) -> None:
         """Keep how far a document has been synchronized. Call it inside a transaction."""
         epoch, offset = progress.cursor or (None, None)
         self.file.connection.execute(
-            "INSERT OR REPLACE INTO progress VALUES(?, ?, ?, ?, ?)",
-            (document, progress.sent, progress.acknowledged, epoch, offset),
+            "INSERT OR REPLACE INTO progress VALUES(?, ?, ?, ?, ?, ?)",
+            (document, progress.sent, progress.acknowledged, epoch, offset, progress.known),
         )
 
     def users(self, document: int) -> dict[int, str]:
@@ -129,13 +136,16 @@ class Store:
 
     def snapshot(self, document: int) -> Snapshot | None:
         """Return the newest snapshot; None where there is none that can be read."""
-        row: tuple[bytes, bytes, bytes, bytes] | None = self.file.connection.execute(
-            "SELECT vector, state, clocks, slots FROM snapshots WHERE document = ?", (document,)
+        row: tuple[bytes, bytes, bytes, bytes, bytes] | None = self.file.connection.execute(
+            "SELECT vector, state, clocks, slots, digest FROM snapshots WHERE document = ?",
+            (document,),
         ).fetchone()
         if row is None:
             return None
         try:
-            vector, state, clocks, slots = row
+            vector, state, clocks, slots, digest = row
+            if _digest(vector, state, clocks, slots) != digest:
+                return None
             return Snapshot(
                 from_pairs(decode(vector)), state, from_pairs(decode(clocks)), dict(decode(slots))
             )
@@ -144,17 +154,21 @@ class Store:
 
     def write_snapshot(self, document: int, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before."""
+        parts = (
+            encode(to_pairs(snapshot.vector)),
+            snapshot.state,
+            encode(to_pairs(snapshot.clocks)),
+            encode(snapshot.slots, flat=True),
+        )
         with self.file.transaction() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO snapshots VALUES(?, ?, ?, ?, ?)",
-                (
-                    document,
-                    encode(to_pairs(snapshot.vector)),
-                    snapshot.state,
-                    encode(to_pairs(snapshot.clocks)),
-                    encode(snapshot.slots, flat=True),
-                ),
+                "INSERT OR REPLACE INTO snapshots VALUES(?, ?, ?, ?, ?, ?)",
+                (document, *parts, _digest(*parts)),
             )
+
+    def drop_snapshot(self, document: int) -> None:
+        """Forget a snapshot. Call it inside a transaction."""
+        self.file.connection.execute("DELETE FROM snapshots WHERE document = ?", (document,))
 
     def schema_description(self, document: int) -> Any:
         """Return what the document's class was when it was opened last; None if it never was."""
@@ -177,3 +191,7 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
+
+
+def _digest(*parts: bytes) -> bytes:
+    return hashlib.sha256(b"".join(parts)).digest()

@@ -41,8 +41,8 @@ def verify_ledger(ledger: Ledger, progress: Callable[[int], object]) -> list[Pro
         progress: called with 1 for every entry checked.
     """
     problems = [
-        Problem(ledger.name, error.replica, error.seq, f"{error.reason}; it was set aside")
-        for error in ledger.damage
+        Problem(ledger.name, replica, seq, f"{reason}; it was set aside and has not come back")
+        for replica, seq, reason in ledger.missing_since_damaged()
     ]
     for found in ledger.audit():
         progress(1)

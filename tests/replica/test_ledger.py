@@ -444,7 +444,7 @@ def test_our_own_log_is_pulled_back_after_a_loss(tmp_path: Path) -> None:
         assert peer.ledger("board").vector == {name: 5}
         assert peer.document(Board, "board").name == "goes on"
         assert peer.verify() == []
-        assert [problem.seq for problem in replica.verify()] == [4]  # what was set aside
+        assert replica.verify() == []
     with Replica(tmp_path / "a.db") as replica:
         assert replica.document(Board, "board").name == "goes on"
 
