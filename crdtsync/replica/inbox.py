@@ -113,7 +113,12 @@ class Inbox:
             )
 
     def _release(self, batch: Batch) -> None:
-        """Add what was held and has its past now, log by log, until nothing more has."""
+        """Add what was held and has its past now, log by log, until nothing more has.
+
+        Raises:
+            EntryError: one of them cannot stand in its log. It is forgotten; the others are added.
+        """
+        failure: EntryError | None = None
         progress = True
         while progress:
             progress = False
@@ -121,8 +126,14 @@ class Inbox:
                 head = batch.head(replica)
                 for seq in [seq for seq in self._held[replica] if seq <= head.seq]:
                     self._forget(replica, seq)
-                while self._release_next(replica, batch):
+                try:
+                    while self._release_next(replica, batch):
+                        progress = True
+                except EntryError as error:
+                    failure = failure or error
                     progress = True
+        if failure is not None:
+            raise failure
 
     def _release_next(self, replica: int, batch: Batch) -> bool:
         head = batch.head(replica)
