@@ -165,7 +165,11 @@ class LiveDocument:
         """Let an action's body begin."""
         if self._closed:
             raise ActionError(f"document {self.journal.name!r} is closed")
-        assert self._action is None
+        if self._action is not None:
+            raise ActionError(
+                f"action {self._action.name!r} is open on document {self.journal.name!r}: call "
+                "action() where its body begins, not before"
+            )
         self._action = action
 
     def close_action(self, action: Action, *, commit: bool) -> None:
@@ -198,8 +202,8 @@ class LiveDocument:
             for slot_node, (pairs, slots) in writer.installs.items():
                 slot_node.install(pairs, slots)
             self._grow(len(entry.data))
-        except BaseException:
-            self.load()
+        except BaseException as error:
+            self._go_back(error)
             raise
         finally:
             self._capture.updates = None
@@ -221,8 +225,8 @@ class LiveDocument:
         with slot_events(self._doc) as events:
             try:
                 applied = apply_entries(self._doc, entries)
-            except BaseException:
-                self.load()
+            except BaseException as error:
+                self._go_back(error)
                 raise
         paths: dict[Path, None] = {}
         if not applied:
@@ -247,6 +251,15 @@ class LiveDocument:
         self.view.show(material.doc, material.slots)
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()
+
+    def _go_back(self, error: BaseException) -> None:
+        """Be what the log says, after something went wrong on the way to it or from it."""
+        try:
+            self.load()
+        except StorageError as again:
+            # It can be neither what it was nor what it was to be.
+            self._closed = True
+            error.add_note(f"document {self.journal.name!r} is closed: {again}")
 
     def _grow(self, size: int) -> None:
         self._tail_bytes += size

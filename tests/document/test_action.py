@@ -262,3 +262,30 @@ async def test_another_task_neither_sees_nor_joins_an_open_action() -> None:
     assert str(board.body) == str(copy.body)
     assert "local" in board.body
     assert "remote" in board.body
+
+
+def test_an_action_is_begun_where_its_body_begins() -> None:
+    board = filled()
+    early, late = board.action("early"), board.action("late")
+    with early:
+        board.name = "early"
+        with pytest.raises(ActionError, match="where its body begins"), late:
+            pass
+    assert board.name == "early"
+
+
+def test_a_store_that_fails_altogether_closes_the_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = filled()
+    ledger = board._live.journal
+
+    def fail(*_: object, **__: object) -> None:
+        raise StorageError("gone", path="nowhere")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "record", fail)
+        patch.setattr(ledger, "entries", fail)
+        with pytest.raises(StorageError) as caught:
+            board.name = "x"
+    assert "is closed" in caught.value.__notes__[0]
+    with pytest.raises(ActionError, match="is closed"):
+        board.name = "y"
