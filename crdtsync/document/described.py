@@ -32,7 +32,7 @@ class _NotInstalled:
         raise SchemaError(f"strategy {self.name!r} is not installed here")
 
 
-def described_document(description: Mapping[str, Any] | None) -> type[Document]:
+def described_document(description: Sequence[Mapping[str, Any]] | None) -> type[Document]:
     """Return a document class made from what `Schema.describe` gave.
 
     Args:
@@ -48,8 +48,8 @@ def described_document(description: Mapping[str, Any] | None) -> type[Document]:
     return cls
 
 
-def _declare(cls: Any, description: Mapping[str, Any]) -> Schema:
-    fields = {name: _spec(name, told) for name, told in description.items()}
+def _declare(cls: Any, description: Sequence[Mapping[str, Any]]) -> Schema:
+    fields = {told["name"]: _spec(told["name"], told) for told in description}
     cls.__crdtsync_schema__ = schema = Schema(cls, fields)
     for spec in fields.values():
         setattr(cls, spec.name, FieldAccess(spec))

@@ -106,19 +106,21 @@ class Schema:
                 rules |= spec.record.rules(f"{path}/*/")
         return rules
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> list[dict[str, Any]]:
         """Return the schema as plain data, from which a store can be read without the class."""
-        described: dict[str, Any] = {}
+        described: list[dict[str, Any]] = []
         for spec in self.fields.values():
             judge = spec.strategy or spec.presence
-            described[spec.name] = {
-                "kind": spec.kind,
-                "default": None if spec.default is MISSING else spec.default,
-                "strategy": judge.name if judge else None,
-                "record": [spec.record.cls.__name__, spec.record.describe()]
-                if spec.record
-                else None,
-            }
+            record = spec.record
+            described.append(
+                {
+                    "name": spec.name,
+                    "kind": spec.kind,
+                    "default": None if spec.default is MISSING else spec.default,
+                    "strategy": judge.name if judge else None,
+                    "record": [record.cls.__name__, record.describe()] if record else None,
+                }
+            )
         return described
 
     def fingerprint(self) -> bytes:

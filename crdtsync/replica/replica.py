@@ -9,8 +9,6 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import apsw
-
 from crdtsync.clock import HybridLogicalClock
 from crdtsync.codec import check_value
 from crdtsync.document import Document, LiveDocument, Schema, described_document
@@ -137,7 +135,8 @@ class Replica:
             actual = self._described(name)
         elif not self._store.read_only:
             description = cls.__crdtsync_schema__.describe()
-            self._store.write_schema_description(ledger.number, description)
+            with self._store.file.errors():
+                self._store.write_schema_description(ledger.number, description)
         live = LiveDocument(actual.__crdtsync_schema__, ledger, actual.schema_version)
         ledger.apply = live.apply
         document: D = actual._of(live)
@@ -155,14 +154,14 @@ class Replica:
         return schema
 
     def _described(self, name: str) -> type[Document]:
-        return described_document(self._store.schema_description(self.ledger(name).number))
+        number = self.ledger(name).number
+        with self._store.file.errors():
+            return described_document(self._store.schema_description(number))
 
     def names(self) -> list[str]:
         """Return the names of all documents in the store, sorted."""
-        try:
+        with self._store.file.errors():
             return self._store.logs.names()
-        except apsw.Error as error:
-            raise self._store.file.error(error) from error
 
     def documents(self) -> list[Any]:
         """Return the documents that are open."""
