@@ -1,0 +1,67 @@
+"""Keys of slots: a refused write must be removable without harm to its neighbours."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crdtsync import Replica
+from crdtsync.document.slots import Slot, decode_slot, encode_slot, live_slots, slot_key
+from tests.document.boards import Board
+from tests.generators import exactly, values
+
+
+@given(st.lists(st.sampled_from(["write", "write", "acknowledge", "restart"]), max_size=30))
+def test_no_key_is_used_twice_while_a_write_can_still_be_refused(steps: list[str]) -> None:
+    """Neither of a pending write, nor of the slot that the first pending one replaced."""
+    replica = Replica()
+    board = replica.document(Board, "b")
+    ledger = replica.ledger("b")
+    taken: set[str] = set()
+    for number, step in enumerate(steps):
+        node = board._live.view.node("data")
+        if step == "acknowledge":
+            ledger.flush()
+            ledger.acknowledge(ledger.next_seq - 1)
+            taken = {key for key, _ in node.pairs}
+        elif step == "restart":
+            board._live.load()
+        else:
+            board.data = number
+            ((key, _),) = node.pairs
+            assert key not in taken
+            taken.add(key)
+
+
+def test_an_acknowledged_field_gets_by_with_two_keys() -> None:
+    replica = Replica()
+    board = replica.document(Board, "b")
+    ledger = replica.ledger("b")
+    keys = set()
+    for number in range(20):
+        board.data = number
+        ((key, _),) = board._live.view.node("data").pairs
+        keys.add(key)
+        ledger.flush()
+        ledger.acknowledge(ledger.next_seq - 1)
+    assert len(keys) <= 3  # the very first one is of a bank of its own
+
+
+@given(values(), st.integers(1, 2**53 - 1), st.integers(1, 2**53), st.integers(0, 2**64 - 1))
+def test_a_slot_comes_back_as_it_went(value: object, replica: int, seq: int, time: int) -> None:
+    slot = Slot(time, replica, seq, 7, value)
+    found = decode_slot(slot_key("a/b@c".replace("@", "%40"), replica, 7), encode_slot(slot))
+    assert found is not None
+    assert found[:4] == slot[:4]
+    assert exactly(found.value, value)
+
+
+@given(st.permutations([(1, 5, 10), (1, 6, 9), (2, 1, 9), (3, 2, 11)]))
+def test_slots_are_in_canonical_order_and_the_last_word_of_each_replica(
+    order: list[tuple[int, int, int]],
+) -> None:
+    pairs = [
+        (slot_key("x", replica, seq), encode_slot(Slot(time, replica, seq, seq, None)))
+        for replica, seq, time in order
+    ]
+    assert [(s.replica, s.seq) for s in live_slots(pairs)] == [(1, 6), (2, 1), (3, 2)]
