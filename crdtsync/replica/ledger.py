@@ -7,7 +7,6 @@ how it is stored.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,10 +26,9 @@ from crdtsync.log import (
     Head,
     make_entry,
 )
-from crdtsync.replica.audit import Auditor
 from crdtsync.replica.inbox import Inbox
-from crdtsync.replica.logs import SEQ_MAX
 from crdtsync.replica.store import Progress
+from crdtsync.replica.stored import Missing, StoredLogs
 from crdtsync.vector import covers
 
 if TYPE_CHECKING:
@@ -38,17 +36,9 @@ if TYPE_CHECKING:
     from crdtsync.limits import Limits
     from crdtsync.replica.store import Store
 
-__all__ = ["Ledger", "Missing", "Received"]
+__all__ = ["Ledger", "Received"]
 
 _log = logging.getLogger("crdtsync.replica")
-
-
-class Missing(NamedTuple):
-    """A stored entry that somebody else lacks."""
-
-    replica: int
-    seq: int
-    data: bytes
 
 
 class Received(NamedTuple):
@@ -101,10 +91,10 @@ class Ledger:
         self._user = user
         self._limits = limits
         self._appended = appended
-        self._inbox = Inbox(name, limits, self._hash_of)
-        self._auditor = Auditor(name, store.path)
+        self._stored = StoredLogs(store, name)
+        self._inbox = Inbox(name, limits, self._stored.hash_of)
         self.damage: list[CorruptLogError] = []
-        self.number = self._number()
+        self.number = self._stored.number
         try:
             self._read()
         except CorruptLogError:
@@ -112,34 +102,21 @@ class Ledger:
 
     # --- what is stored ------------------------------------------------------------------------
 
-    def _number(self) -> int:
-        logs, file = self._store.logs, self._store.file
-        with file.errors():
-            number = logs.document(self.name)
-        if number is None:
-            if self._store.read_only:
-                raise StorageError(f"there is no document {self.name!r}", path=self._store.path)
-            with file.transaction():
-                number = logs.add_document(self.name)
-        return number
-
     def _read(self) -> None:
         """Read how far every log goes.
 
         Raises:
             CorruptLogError: the end of a log is damaged.
         """
-        table = self._store.logs
         self.heads: dict[int, Head] = {}
         positions: dict[int, int] = {}
-        with self._store.file.errors():
-            self._logs = table.logs(self.number)
-            for replica, log in self._logs.items():
-                last = table.last(log, replica)
-                if last is not None:
-                    self._take_head(self._auditor.read(last))
-                    positions[replica] = last.position
-            self._read_progress()
+        self._stored.refresh()
+        for replica in self._stored.logs:
+            last = self._stored.last(replica)
+            if last is not None:
+                positions[replica], entry = last
+                self._take_head(entry)
+        self._read_progress()
         self._position = max(positions.values(), default=0)
         self._count = sum(head.seq for head in self.heads.values())
         # Heads that became known since our last entry: the next one depends on them.
@@ -147,9 +124,20 @@ class Ledger:
         self._fresh = {replica for replica, position in positions.items() if position > known}
         self._fresh.discard(self.replica)
 
+    def _read_sound(self) -> None:
+        """Read how far every log goes, of a store that may not be changed and is damaged."""
+        self._read_progress()
+        self._position, self._fresh, self.heads = 0, set(), {}
+        for found in self.audit():
+            if isinstance(found, Entry):
+                self._take_head(found)
+        self._count = sum(head.seq for head in self.heads.values())
+
     def _read_progress(self) -> None:
-        self.users: dict[int, str] = self._store.users(self.number)
-        self.sent, self.acknowledged, self.cursor, self._known = self._store.progress(self.number)
+        with self._store.file.errors():
+            self.users: dict[int, str] = self._store.users(self.number)
+            progress = self._store.progress(self.number)
+        self.sent, self.acknowledged, self.cursor, self._known = progress
 
     def _take_head(self, entry: Entry) -> None:
         self.heads[entry.replica] = Head(entry.seq, entry.hash)
@@ -158,23 +146,9 @@ class Ledger:
         else:
             self._clock.see(entry.time)
 
-    def _read_sound(self) -> None:
-        """Read how far every log goes, of a store that may not be changed and is damaged."""
-        with self._store.file.errors():
-            self._logs = self._store.logs.logs(self.number)
-            self._read_progress()
-        self._position, self._fresh, self.heads = 0, set(), {}
-        for found in self.audit():
-            if isinstance(found, Entry):
-                self._take_head(found)
-        self._count = sum(head.seq for head in self.heads.values())
-
     def audit(self) -> Iterator[Entry | CorruptLogError]:
         """Read every stored row in the order of arrival and say whether it fits where it stands."""
-        everything = dict.fromkeys(self._logs, SEQ_MAX)
-        with self._store.file.errors():
-            rows = self._store.logs.read_all(self._logs, {}, everything)
-            yield from self._auditor.audit(rows, self._hash_of)
+        return self._stored.audit()
 
     def set_damage_aside(self) -> None:
         """Keep what does not fit any more out of the way, so that the rest can be read.
@@ -188,26 +162,15 @@ class Ledger:
             _log.error("%s", error)
         if self._store.read_only:
             self._read_sound()
-            return
-        with self._store.file.transaction():
-            for error in damage:
-                self._store.logs.set_aside(self._logs[error.replica], error.seq, error.reason)
-            self._store.drop_snapshot(self.number)
-        self._read()
+        else:
+            self._stored.set_aside(damage)
+            self._read()
 
     def missing_since_damaged(self) -> Iterator[tuple[int, int, str]]:
         """Yield (replica, seq, reason) of what was set aside and has not come back."""
-        for replica, log in self._logs.items():
-            held = self.heads.get(replica, EMPTY_HEAD).seq
-            for seq, reason in self._store.logs.aside(log):
-                if seq > held:
-                    yield replica, seq, reason
-
-    def _hash_of(self, replica: int, seq: int) -> bytes | None:
-        log = self._logs.get(replica)
-        with self._store.file.errors():
-            data = None if log is None else self._store.logs.at(log, seq)
-        return None if data is None else hashlib.sha256(data).digest()
+        for replica, seq, reason in self._stored.aside():
+            if seq > self.heads.get(replica, EMPTY_HEAD).seq:
+                yield replica, seq, reason
 
     @property
     def vector(self) -> dict[int, int]:
@@ -232,13 +195,7 @@ class Ledger:
         Raises:
             CorruptLogError: an entry does not fit. Those yielded before it are sound.
         """
-        after = after or {}
-        heads = {r: None if after.get(r) else EMPTY_HEAD for r in self.heads}
-        with self._store.file.errors():
-            for row in self._store.logs.read_all(self._logs, after, self.vector):
-                entry = self._auditor.follow(row, heads[row.replica])
-                heads[row.replica] = Head(entry.seq, entry.hash)
-                yield entry
+        return self._stored.entries(after or {}, self.vector)
 
     # --- what we do ----------------------------------------------------------------------------
 
@@ -281,8 +238,8 @@ class Ledger:
             limits=self._limits,
         )
         try:
-            if extra is None and self._known is None and replica in self._logs:
-                self._store.logs.insert(self._logs[replica], self._position + 1, entry)
+            if extra is None and self._known is None and replica in self._stored.logs:
+                self._store.logs.insert(self._stored.logs[replica], self._position + 1, entry)
             else:
                 self._keep([entry], self.cursor, None)
         except apsw.Error as error:
@@ -317,7 +274,8 @@ class Ledger:
         if entries or cursor != self.cursor:
             known = self._known
             if known is None and self.replica in heads:
-                known = self._own_position()
+                last = self._stored.last(self.replica)
+                known = 0 if last is None else last[0]
             self._keep(entries, cursor, known)
         if entries:
             self._follow(entries, heads)
@@ -325,16 +283,10 @@ class Ledger:
             raise failure
         return Received(len(entries), len(self._inbox))
 
-    def _own_position(self) -> int:
-        log = self._logs.get(self.replica)
-        with self._store.file.errors():
-            last = None if log is None else self._store.logs.last(log, self.replica)
-        return 0 if last is None else last.position
-
     def _keep(self, entries: Sequence[Entry], cursor: Cursor | None, known: int | None) -> None:
         """Store entries, what is new about their logs, and how far they bring us."""
         table, number = self._store.logs, self.number
-        logs, users = dict(self._logs), {}
+        logs, users = dict(self._stored.logs), {}
         progress = Progress(self.sent, self.acknowledged, cursor, known)
         with self._store.file.transaction():
             for replica in {entry.replica for entry in entries} - logs.keys():
@@ -346,7 +298,7 @@ class Ledger:
                     users[entry.replica] = entry.user
             if cursor != self.cursor or known != self._known:
                 self._store.write_progress(number, progress)
-        self._logs = logs
+        self._stored.logs = logs
         self.users.update(users)
         self.cursor, self._known = cursor, known
 
@@ -388,23 +340,11 @@ class Ledger:
         """
         while True:
             try:
-                return self._collect(theirs, bytes_max)
+                return self._stored.missing(theirs, self.vector, bytes_max)
             except CorruptLogError:
                 if self._store.read_only:
                     raise
                 self.set_damage_aside()
-
-    def _collect(self, theirs: Mapping[int, int], bytes_max: int) -> list[Missing]:
-        found: list[Missing] = []
-        size = 0
-        with self._store.file.errors():
-            for row in self._store.logs.read_all(self._logs, theirs, self.vector):
-                self._auditor.check(row)
-                size += len(row.data)
-                if found and size > bytes_max:
-                    break
-                found.append(Missing(row.replica, row.seq, row.data))
-        return found
 
     def flush(self) -> None:
         """Make everything so far survive the loss of power. Call it before entries are sent."""

@@ -254,14 +254,16 @@ async def connect(
         backoff=backoff or Backoff(),
     )
     failure: Exception | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(connection._run)
-        try:
-            yield connection
-        except Exception as error:
-            failure = error
-        finally:
-            connection._leave()
-            tasks.cancel_scope.cancel()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(connection._run)  # noqa: SLF001 - its other half
+            try:
+                yield connection
+            except Exception as error:  # noqa: BLE001 - raised again outside of the task group
+                failure = error
+            finally:
+                tasks.cancel_scope.cancel()
+    finally:
+        connection._leave()  # noqa: SLF001
     if failure is not None:
         raise failure

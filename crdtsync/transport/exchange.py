@@ -220,6 +220,7 @@ class Exchange:
 
     def _on_receipt(self, event: Receipt) -> None:
         self.followers[event.document].receipt(event.replica, event.seq)
+        self._queue_check(event.document)
         self._dirty.add(event.document)
         for seq, reason in event.refused:
             detail = f"entry {seq} of replica {event.replica:x}: {reason}"

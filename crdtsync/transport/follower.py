@@ -48,6 +48,7 @@ class Follower:
     """
 
     __slots__ = (
+        "_ahead",
         "_asked",
         "_goal",
         "_misfit_on",
@@ -83,6 +84,7 @@ class Follower:
         self.proved_at: datetime.datetime | None = None
         self._asked = 0  # checks that were sent
         self._waiting = False  # the last of them has proved nothing yet
+        self._ahead = False  # it proved theirs here, while some of ours were on their way
         self._goal: dict[int, int] | None = None  # its answer, until the ledger covers it
         self._proof = 0  # the last check whose answer the ledger covered
         self._misfits = 0
@@ -115,6 +117,9 @@ class Follower:
                 known[replica] = seq
         if replica == self._own:
             self._note_own()
+        if self._ahead and covers(self.theirs, self.ledger.vector):
+            self._ahead = False
+            self.check_due = True
 
     def pushed(self, entries: Iterable[MissingPort]) -> None:
         """Note that entries are on their way. They come in the order of their numbers."""
@@ -185,6 +190,8 @@ class Follower:
         if covers(held, self._goal):
             if covers(self.theirs, held):
                 self.proved_at = now
+            else:
+                self._ahead = True
             self._goal = None
             self._waiting = False
             self._proof = self._asked

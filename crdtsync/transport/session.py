@@ -6,7 +6,7 @@ ends, in whatever way and in the middle of whatever, the logs have all of it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -60,7 +60,9 @@ class Session:
         self._protocol = ClientProtocol(limits)
         self.exchange = Exchange(replica, self._protocol, documents, feed.publish)
         self._bell = anyio.Event()  # wakes the sender
-        self._sending = False
+        self._sending = anyio.CancelScope()
+        self._receiving = anyio.CancelScope(shield=True)
+        self._amid_send = False
         self._ended = False
         self._error: SyncError | StorageError | None = None
 
@@ -77,25 +79,20 @@ class Session:
         """
         cancel = self._replica.subscribe(self._touched)
         try:
-            self.exchange.greet(self._token)
             async with anyio.create_task_group() as tasks:
-
-                async def until_end(loop: Callable[[], Awaitable[None]]) -> None:
-                    try:
-                        await loop()
-                    except (SyncError, StorageError) as error:
-                        self._error = self._error or error
+                tasks.start_soon(self._until_end, lambda: self._receive(welcomed))
+                tasks.start_soon(self._until_end, self._keep_time)
+                try:
+                    with self._sending:
+                        await self._until_end(self._send)
+                    await self._say_farewell()
+                finally:
+                    await self._close()
                     tasks.cancel_scope.cancel()
-
-                tasks.start_soon(until_end, lambda: self._receive(welcomed))
-                tasks.start_soon(until_end, self._send)
-                tasks.start_soon(until_end, self._keep_time)
-            await self._say_farewell()
         finally:
             cancel()
             self._ended = True
             self._feed.notify()
-            await self._stream.aclose()
         if self.exchange.goodbye is None and self._error is not None:
             raise self._error
         return self.exchange.goodbye
@@ -127,31 +124,48 @@ class Session:
             await self._feed.news()
         return False
 
+    async def _until_end(self, loop: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await loop()
+        except (SyncError, StorageError) as error:
+            self._error = self._error or error
+        self._sending.cancel()
+
+    async def _close(self) -> None:
+        # Closing ends a reader that waits for the server; only another is cancelled. On asyncio,
+        # anyio 4.16 stumbles over a Unix socket whose reader is ended in the very turn in which it
+        # turned readable: let it see that first.
+        with anyio.CancelScope(shield=True):
+            await checkpoint()
+            await self._stream.aclose()
+        self._receiving.cancel()
+
     def _touched(self, name: str) -> None:
         self.exchange.touch(name)
         self._bell.set()
 
     async def _receive(self, welcomed: Callable[[], None]) -> None:
-        exchange = self.exchange
         welcome_by = anyio.current_time() + self._limits.handshake_timeout_s
-        while exchange.goodbye is None:
-            if exchange.welcomed:
-                payloads = await self._next(self._limits.silence_timeout_s)
-            else:
-                payloads = await self._next(welcome_by - anyio.current_time())
-            was_welcome = exchange.welcomed
-            block = 0
-            for payload in payloads:
-                exchange.receive(payload)
-                block += len(payload)
-                if block >= BLOCK_BYTES:
-                    block = 0
-                    await checkpoint()
-            exchange.settle()
-            if exchange.welcomed and not was_welcome:
-                welcomed()
-            self._bell.set()
-            self._feed.notify()
+        exchange = self.exchange
+        with self._receiving:
+            while not exchange.welcomed and exchange.goodbye is None:
+                await self._take_in(await self._next(welcome_by - anyio.current_time()))
+                if exchange.welcomed:
+                    welcomed()
+            while exchange.goodbye is None:
+                await self._take_in(await self._next(self._limits.silence_timeout_s))
+
+    async def _take_in(self, payloads: Sequence[bytes]) -> None:
+        block = 0
+        for payload in payloads:
+            self.exchange.receive(payload)
+            block += len(payload)
+            if block >= BLOCK_BYTES:
+                block = 0
+                await checkpoint()
+        self.exchange.settle()
+        self._bell.set()
+        self._feed.notify()
 
     async def _next(self, timeout_s: float) -> list[bytes]:
         with anyio.move_on_after(max(0, timeout_s)):
@@ -163,18 +177,19 @@ class Session:
         )
 
     async def _send(self) -> None:
+        self.exchange.greet(self._token)
         while True:
             more = self.exchange.work()
             payloads = self._protocol.data_to_send()
             if payloads:
-                self._sending = True
+                self._amid_send = True
                 try:
                     await self._stream.send(payloads)
                 except TransportError:
                     # What was received before may hold a Goodbye that says why.
                     await anyio.sleep(_FAREWELL_S)
                     raise
-                self._sending = False
+                self._amid_send = False
             if more:
                 await checkpoint()
             else:
@@ -190,7 +205,8 @@ class Session:
     async def _say_farewell(self) -> None:
         """Send what is queued, mostly a Goodbye that says what the server did wrong."""
         payloads = self._protocol.data_to_send()
-        if payloads and not self._sending:  # else the server would read on in the middle of a frame
+        # In the middle of a frame, they would be taken for the rest of it.
+        if payloads and not self._amid_send:
             with anyio.move_on_after(_FAREWELL_S):
                 try:
                     await self._stream.send(payloads)

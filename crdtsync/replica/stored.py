@@ -1,0 +1,136 @@
+"""One document's logs as they stand in the file: read, checked, and kept clear of damage."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from crdtsync.errors import CorruptLogError, StorageError
+from crdtsync.log import EMPTY_HEAD, Entry, Head
+from crdtsync.replica.audit import Auditor
+from crdtsync.replica.logs import SEQ_MAX
+
+if TYPE_CHECKING:
+    from crdtsync.replica.store import Store
+
+__all__ = ["Missing", "StoredLogs"]
+
+
+class Missing(NamedTuple):
+    """A stored entry that somebody else lacks."""
+
+    replica: int
+    seq: int
+    data: bytes
+
+
+class StoredLogs:
+    """Reads the logs of one document.
+
+    Args:
+        store: the file.
+        name: the document's.
+
+    Attributes:
+        number: of the document in the file.
+        logs: number of each replica's log in the file.
+
+    Raises:
+        StorageError: the store is only looked at, and has no such document.
+    """
+
+    def __init__(self, store: Store, name: str) -> None:
+        self._store = store
+        self._auditor = Auditor(name, store.path)
+        self.number = self._find(name)
+        self.refresh()
+
+    def _find(self, name: str) -> int:
+        table, file = self._store.logs, self._store.file
+        with file.errors():
+            number = table.document(name)
+        if number is None:
+            if self._store.read_only:
+                raise StorageError(f"there is no document {name!r}", path=self._store.path)
+            with file.transaction():
+                number = table.add_document(name)
+        return number
+
+    def refresh(self) -> None:
+        """Learn which logs there are."""
+        with self._store.file.errors():
+            self.logs = self._store.logs.logs(self.number)
+
+    def last(self, replica: int) -> tuple[int, Entry] | None:
+        """Return the position and the newest entry of a log.
+
+        Raises:
+            CorruptLogError: it is damaged.
+        """
+        log = self.logs.get(replica)
+        with self._store.file.errors():
+            row = None if log is None else self._store.logs.last(log, replica)
+        return None if row is None else (row.position, self._auditor.read(row))
+
+    def hash_of(self, replica: int, seq: int) -> bytes | None:
+        """Return the hash of an entry by its number."""
+        log = self.logs.get(replica)
+        with self._store.file.errors():
+            data = None if log is None else self._store.logs.at(log, seq)
+        return None if data is None else hashlib.sha256(data).digest()
+
+    def entries(self, after: Mapping[int, int], upto: Mapping[int, int]) -> Iterator[Entry]:
+        """Yield the entries between two state vectors in the order of arrival.
+
+        Each is checked against its chain.
+
+        Raises:
+            CorruptLogError: an entry does not fit. Those yielded before it are sound.
+        """
+        heads = {replica: None if after.get(replica) else EMPTY_HEAD for replica in upto}
+        with self._store.file.errors():
+            for row in self._store.logs.read_all(self.logs, after, upto):
+                entry = self._auditor.follow(row, heads[row.replica])
+                heads[row.replica] = Head(entry.seq, entry.hash)
+                yield entry
+
+    def missing(
+        self, theirs: Mapping[int, int], ours: Mapping[int, int], bytes_max: int
+    ) -> list[Missing]:
+        """Return entries that one state vector lacks and the other has, at least one if any.
+
+        Raises:
+            CorruptLogError: one of them is damaged.
+        """
+        found: list[Missing] = []
+        size = 0
+        with self._store.file.errors():
+            for row in self._store.logs.read_all(self.logs, theirs, ours):
+                self._auditor.check(row)
+                size += len(row.data)
+                if found and size > bytes_max:
+                    break
+                found.append(Missing(row.replica, row.seq, row.data))
+        return found
+
+    def audit(self) -> Iterator[Entry | CorruptLogError]:
+        """Read every row in the order of arrival and say whether it fits where it stands."""
+        everything = dict.fromkeys(self.logs, SEQ_MAX)
+        with self._store.file.errors():
+            rows = self._store.logs.read_all(self.logs, {}, everything)
+            yield from self._auditor.audit(rows, self.hash_of)
+
+    def set_aside(self, damage: Iterable[CorruptLogError]) -> None:
+        """Move damaged entries out of the way, and drop the snapshot that may hold them."""
+        with self._store.file.transaction():
+            for error in damage:
+                self._store.logs.set_aside(self.logs[error.replica], error.seq, error.reason)
+            self._store.drop_snapshot(self.number)
+
+    def aside(self) -> Iterator[tuple[int, int, str]]:
+        """Yield (replica, seq, reason) of what was set aside, ever."""
+        with self._store.file.errors():
+            for replica, log in self.logs.items():
+                for seq, reason in self._store.logs.aside(log):
+                    yield replica, seq, reason
