@@ -1,6 +1,6 @@
 """A device: its store, its documents, and what it still has to send.
 
-Read `ledger` (one document's logs), `stored` (as they stand in the file), `store` (the file itself),
+Read `ledger` (one document's logs), `stored` (as they stand in the file), `store` (the file),
 and `replica` (the whole).
 """
 
