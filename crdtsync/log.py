@@ -158,7 +158,7 @@ def make_entry(
     flat = not extra and len(arguments) <= 1
     flat = flat and all(type(value) in FLAT for value in arguments.values())
     data = encode(fields, flat=flat)
-    if len(data) > min(limits.argument_bytes_max, limits.entry_bytes_max):
+    if len(data) > limits.argument_bytes_max or len(data) > limits.entry_bytes_max:
         _check_size(name, arguments, data, limits)
     return Entry(*fields[1:], data, hashlib.sha256(data).digest())
 
@@ -214,8 +214,10 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
         and len(document) <= limits.name_length_max
     ):
         raise MalformedEntryError("an item has the wrong type or range")
-    if args and not all(type(value) in FLAT for value in args.values()):
-        _check_arguments(args)
+    for value in args.values():
+        if type(value) not in FLAT:
+            _check_arguments(args)
+            break
     dependencies = tuple(map(_decode_dependency, depends)) if depends else ()
     return Entry(
         document,

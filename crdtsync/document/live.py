@@ -21,7 +21,12 @@ from crdtsync.document.action import Action, JoinedAction, NestedAction, current
 from crdtsync.document.change import Change, Observers
 from crdtsync.document.crdt import clocks
 from crdtsync.document.journal import Journal, Snapshot
-from crdtsync.document.materialize import apply_entries, materialize, slot_events
+from crdtsync.document.materialize import (
+    apply_entries,
+    materialize,
+    paused_collection,
+    slot_events,
+)
 from crdtsync.document.node import Node
 from crdtsync.document.path import Path
 from crdtsync.document.record import RecordNode
@@ -243,12 +248,13 @@ class LiveDocument:
         """Materialize the document from its log."""
         self._deferred.clear()
         self._let_go()
-        material = materialize(self.journal)
+        with paused_collection():
+            material = materialize(self.journal)
+            self.view.show(material.doc, material.slots)
         self._doc = material.doc
         self._subscription = self._doc.observe(self._capture)
         self._without_effect = material.without_effect
         self._tail_bytes = material.tail_bytes
-        self.view.show(material.doc, material.slots)
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()
 

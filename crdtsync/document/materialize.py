@@ -25,7 +25,14 @@ from crdtsync.document.slots import ROOT
 from crdtsync.errors import CorruptLogError
 from crdtsync.log import Entry, check_structs
 
-__all__ = ["Material", "apply_entries", "materialize", "slot_changes", "slot_events"]
+__all__ = [
+    "Material",
+    "apply_entries",
+    "materialize",
+    "paused_collection",
+    "slot_changes",
+    "slot_events",
+]
 
 _log = logging.getLogger("crdtsync.document")
 
@@ -55,16 +62,15 @@ def materialize(journal: Journal) -> Material:
     left_out: dict[tuple[int, int], str] = {}
     material: Material | None = None
     careful = False
-    with paused_collection():
-        while material is None:
-            try:
-                if careful:
-                    material = _carefully(journal, left_out)
-                else:
-                    material = _quickly(journal, journal.snapshot())
-                    careful = True
-            except CorruptLogError:
-                journal.set_damage_aside()
+    while material is None:
+        try:
+            if careful:
+                material = _carefully(journal, left_out)
+            else:
+                material = _quickly(journal, journal.snapshot())
+                careful = True
+        except CorruptLogError:
+            journal.set_damage_aside()
     for (replica, seq), reason in itertools.islice(left_out.items(), _FAILURES_LOGGED_MAX):
         _log.error(
             "document %r: entry %d of replica %x stays without effect: %s",

@@ -89,7 +89,8 @@ class Auditor:
             rows: all rows of the document.
             hash_of: returns the hash of a stored entry of a replica by its number.
         """
-        known = Batch({}, hash_of)
+        heads: dict[int, Head] = {}
+        known = Batch(heads, hash_of)
         for row in rows:
             try:
                 entry = self.follow(row, known.head(row.replica))
@@ -101,7 +102,7 @@ class Auditor:
             except EntryError as error:
                 yield self.corrupt(row, error.reason)
             else:
-                known.grown[entry.replica] = Head(entry.seq, entry.hash)
+                heads[entry.replica] = Head(entry.seq, entry.hash)
                 yield entry
 
     def corrupt(self, row: Row, reason: str) -> CorruptLogError:

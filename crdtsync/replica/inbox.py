@@ -59,10 +59,10 @@ class Inbox:
 
         It stops at the first that cannot stand in its log.
         """
-        batch = Batch(heads, self._hash_of)
+        batch, limits = Batch(heads, self._hash_of), self._limits
         try:
             for data in datas:
-                entry = decode_entry(data, self._limits)
+                entry = decode_entry(data, limits)
                 if self._is_next(entry, batch):
                     batch.add(entry)
             if self._held:
@@ -177,13 +177,11 @@ class Batch:
         self.grown: dict[int, Head] = {}
         self._heads = heads
         self._hash_of = hash_of
-        self._hashes: dict[tuple[int, int], bytes] = {}
 
     def add(self, entry: Entry) -> None:
         """Take in an entry that follows."""
         self.entries.append(entry)
         self.grown[entry.replica] = Head(entry.seq, entry.hash)
-        self._hashes[entry.replica, entry.seq] = entry.hash
 
     def head(self, replica: int) -> Head:
         """Return the end of a log."""
@@ -194,7 +192,12 @@ class Batch:
         head = self.head(replica)
         if head.seq == seq:
             return head.hash
-        return self._hashes.get((replica, seq)) or self._hash_of(replica, seq)
+        grown = self.grown.get(replica)
+        stored = self._heads.get(replica, EMPTY_HEAD)
+        if grown is None or seq <= stored.seq:
+            return self._hash_of(replica, seq)
+        own = [entry for entry in self.entries if entry.replica == replica]
+        return own[seq - stored.seq - 1].hash
 
 
 def has_past(entry: Entry, batch: Batch) -> bool:

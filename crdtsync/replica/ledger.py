@@ -212,10 +212,11 @@ class Ledger:
             StorageError, LimitError: nothing was stored.
         """
         heads, replica = self.heads, self.replica
-        if self.sent >= self.next_seq:
+        head = heads.get(replica, EMPTY_HEAD)
+        if self.sent > head.seq:
             raise StorageError(
                 f"entries up to {self.sent} of ours in document {self.name!r} were sent, but those "
-                f"from {self.next_seq} on are damaged here: connect to the server to get them back",
+                f"from {head.seq + 1} on are damaged here: connect to the server to get them back",
                 path=self._store.path,
             )
         dependencies: tuple[Dependency, ...] = ()
@@ -227,7 +228,7 @@ class Ledger:
         entry = make_entry(
             self.name,
             replica,
-            heads.get(replica, EMPTY_HEAD),
+            head,
             time,
             name,
             update,
