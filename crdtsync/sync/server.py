@@ -10,8 +10,8 @@ Rules kept here, for both sides' sake:
   passed over, and credit for them is given back.
 - A client that subscribes to too many documents, or pushes too many entries in one frame, is told.
 
-A driver deals with the frames of one connection in their order, so that the answer to a Check
-speaks for every Push before it. Entries are encoded once, by whoever holds them, and the same bytes
+A driver deals with the frames of one document in their order, so that the answer to a Check speaks
+for every Push before it. Entries are encoded once, by whoever holds them, and the same bytes
 object goes to every connection: `send_payload` takes it as it is.
 
 Read `crdtsync.sync.endpoint` for how a driver uses it.

@@ -133,7 +133,6 @@ class Connection:
     async def _run(self) -> None:
         """Connect again and again, until refused or cancelled."""
         while True:
-            self._enter("connecting", self._error)
             delay_s = await self._run_session()
             if self._refused is not None:
                 self._enter("refused", str(self._refused))
@@ -141,6 +140,7 @@ class Connection:
                 return
             self._enter("waiting", self._error)
             await anyio.sleep(delay_s)
+            self._enter("connecting", self._error)
 
     async def _run_session(self) -> float:
         """Run one session; return how long to wait before the next."""
@@ -256,14 +256,14 @@ async def connect(
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(connection._run)  # noqa: SLF001 - its other half
+            tasks.start_soon(connection._run)
             try:
                 yield connection
-            except Exception as error:  # noqa: BLE001 - raised again outside of the task group
+            except Exception as error:
                 failure = error
             finally:
                 tasks.cancel_scope.cancel()
     finally:
-        connection._leave()  # noqa: SLF001
+        connection._leave()
     if failure is not None:
         raise failure

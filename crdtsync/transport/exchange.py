@@ -81,7 +81,7 @@ class Exchange:
         self._documents = None if documents is None else frozenset(documents)
         self._publish = publish
         self._epoch = b""
-        self._touched: deque[str] = deque()  # documents that are new or have grown
+        self._touched: dict[str, None] = {}  # documents that are new or have grown
         self._checks: dict[str, None] = {}  # documents to be checked
         self._pushes: dict[str, None] = {}  # documents with something to push, in turn
         self._inbox: list[Entries] = []  # of one document
@@ -160,17 +160,17 @@ class Exchange:
             follower.advance = cursor
             if cursor.offset - stored.offset < ADVANCE_MAX:
                 return
-        before = dict(ledger.vector)
-        ledger.receive(datas, cursor)
+        before = dict(ledger.heads)
+        received = ledger.receive(datas, cursor)
         follower.advance = None
-        if datas:
+        if received.new:
             # Whatever became longer did so by what the server sent, except our own log: an
             # observer may have acted on what came.
             follower.learn(
                 {
-                    replica: seq
-                    for replica, seq in ledger.vector.items()
-                    if seq != before.get(replica) and replica != self._replica.id
+                    replica: head.seq
+                    for replica, head in ledger.heads.items()
+                    if head != before.get(replica) and replica != self._replica.id
                 }
             )
             follower.progressed(_now())
@@ -248,7 +248,7 @@ class Exchange:
     def touch(self, name: str) -> None:
         """Note that a document has a new entry of ours, or is new."""
         if self._documents is None or name in self._documents:
-            self._touched.append(name)
+            self._touched[name] = None
 
     def work(self) -> bool:
         """Do one block of sending; tell whether there is more to do at once.
@@ -258,8 +258,8 @@ class Exchange:
         """
         if not self.welcomed or self._protocol.closed:
             return False
-        for _ in range(min(DOCUMENTS_PER_BLOCK, len(self._touched))):
-            name = self._touched.popleft()
+        for name in list(islice(self._touched, DOCUMENTS_PER_BLOCK)):
+            del self._touched[name]
             if self._follow(name).live:
                 self._pushes.setdefault(name)
         for name in list(islice(self._checks, DOCUMENTS_PER_BLOCK)):

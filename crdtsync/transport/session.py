@@ -63,6 +63,7 @@ class Session:
         self._sending = anyio.CancelScope()
         self._receiving = anyio.CancelScope(shield=True)
         self._amid_send = False
+        self._over = anyio.Event()
         self._ended = False
         self._error: SyncError | StorageError | None = None
 
@@ -91,6 +92,7 @@ class Session:
                     tasks.cancel_scope.cancel()
         finally:
             cancel()
+            await self._stream.aclose()  # if it came to nothing above
             self._ended = True
             self._feed.notify()
         if self.exchange.goodbye is None and self._error is not None:
@@ -106,30 +108,37 @@ class Session:
         Raises:
             RefusedError: one of the documents does not go on.
         """
-        exchange = self.exchange
-        waiting: list[tuple[str, int, int]] = []
-        for name, seq in wanted.items():
-            if self._ended:
-                return False
-            waiting.append((name, exchange.ask(name), seq))
-            if len(waiting) % _PROOFS_PER_BLOCK == 0:
-                self._bell.set()
-                await checkpoint()
-        self._bell.set()
+        waiting = await self._ask(wanted)
         while not self._ended:
-            while waiting and exchange.is_proved(*waiting[-1]):
+            while waiting and self.exchange.is_proved(*waiting[-1]):
                 waiting.pop()
-            if not waiting:
+            if waiting is not None and not waiting:
                 return True
             await self._feed.news()
         return False
+
+    async def _ask(self, wanted: Mapping[str, int]) -> list[tuple[str, int, int]] | None:
+        """Have every document checked; None if the session comes to its end meanwhile."""
+        asked: list[tuple[str, int, int]] = []
+        for name, seq in wanted.items():
+            if self._protocol.closed:
+                return None
+            asked.append((name, self.exchange.ask(name), seq))
+            if len(asked) % _PROOFS_PER_BLOCK == 0:
+                self._bell.set()
+                await checkpoint()
+        self._bell.set()
+        return asked
 
     async def _until_end(self, loop: Callable[[], Awaitable[None]]) -> None:
         try:
             await loop()
         except (SyncError, StorageError) as error:
             self._error = self._error or error
-        self._sending.cancel()
+        # The sender ends by itself, so that no frame is cut short, unless the server keeps it.
+        self._over.set()
+        self._bell.set()
+        self._sending.deadline = anyio.current_time() + _FAREWELL_S
 
     async def _close(self) -> None:
         # Closing ends a reader that waits for the server; only another is cancelled. On asyncio,
@@ -178,7 +187,7 @@ class Session:
 
     async def _send(self) -> None:
         self.exchange.greet(self._token)
-        while True:
+        while not self._over.is_set() and not self._protocol.closed:
             more = self.exchange.work()
             payloads = self._protocol.data_to_send()
             if payloads:
@@ -187,7 +196,8 @@ class Session:
                     await self._stream.send(payloads)
                 except TransportError:
                     # What was received before may hold a Goodbye that says why.
-                    await anyio.sleep(_FAREWELL_S)
+                    with anyio.move_on_after(_FAREWELL_S):
+                        await self._over.wait()
                     raise
                 self._amid_send = False
             if more:

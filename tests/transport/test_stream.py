@@ -1,0 +1,138 @@
+"""Streams of frames: whole and in order, errors mapped, whatever carries them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import ByteStream
+
+from crdtsync.errors import RemoteProtocolError, TransportError
+from crdtsync.sync import WireLimits, join_frames
+from crdtsync.transport import ByteFrameStream, FrameStream, connect_stream, listen, memory_pair
+
+LIMITS = WireLimits(frame_bytes_max=1024)
+KINDS = ["memory", "tcp", "unix"]
+
+
+@asynccontextmanager
+async def pair(kind: str, folder: Path) -> AsyncIterator[tuple[FrameStream, FrameStream]]:
+    """Give both ends of a connection."""
+    if kind == "memory":
+        ours, theirs = memory_pair()
+        try:
+            yield ours, theirs
+        finally:
+            await ours.aclose()
+            await theirs.aclose()
+        return
+    listener = await listen("tcp://127.0.0.1:0" if kind == "tcp" else f"unix://{folder}/s", LIMITS)
+    accepted: list[FrameStream] = []
+    came, over = anyio.Event(), anyio.Event()
+
+    async def handler(stream: FrameStream) -> None:
+        accepted.append(stream)
+        came.set()
+        await over.wait()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, handler)
+        client = await connect_stream(listener.url, LIMITS)
+        with anyio.fail_after(30):
+            await came.wait()
+        yield client, accepted[0]
+        over.set()
+        await client.aclose()
+        await listener.aclose()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_frames_arrive_whole_and_in_order(kind: str, tmp_path: Path) -> None:
+    sent = [bytes([number % 256]) * (number % 300 + 1) for number in range(2000)]
+    got: list[bytes] = []
+    async with pair(kind, tmp_path) as (one, other):
+
+        async def send() -> None:
+            for start in range(0, len(sent), 100):
+                await one.send(sent[start : start + 100])
+            await one.send([])
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send)
+            with anyio.fail_after(30):
+                while len(got) < len(sent):
+                    got += await other.receive()
+    assert got == sent
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_the_end_is_a_transport_error(kind: str, tmp_path: Path) -> None:
+    async with pair(kind, tmp_path) as (one, other):
+        assert isinstance(one, FrameStream)
+        await other.send([b"last"])
+        await other.aclose()
+        await other.aclose()
+        with anyio.fail_after(30):
+            assert await one.receive() == [b"last"]
+            with pytest.raises(TransportError, match="closed"):
+                await one.receive()
+            with pytest.raises(TransportError):
+                for _ in range(1000):  # a socket may take some before it knows
+                    await one.send([bytes(1000)])
+        with pytest.raises(TransportError):
+            await other.receive()
+
+
+class OneByteAtATime(ByteStream):
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        if not self._data:
+            raise anyio.EndOfStream
+        byte, self._data = self._data[:1], self._data[1:]
+        return byte
+
+    async def send(self, item: bytes) -> None:
+        raise OSError(28, "out of something")
+
+    async def send_eof(self) -> None: ...
+
+    async def aclose(self) -> None:
+        raise anyio.BrokenResourceError
+
+
+async def test_a_part_of_a_frame_is_a_sign_of_life() -> None:
+    stream = ByteFrameStream(OneByteAtATime(join_frames([b"ab", b"c"])), 10)
+    assert [await stream.receive() for _ in range(11)] == [[]] * 5 + [[b"ab"]] + [[]] * 4 + [[b"c"]]
+    with pytest.raises(TransportError):
+        await stream.receive()
+
+
+async def test_too_large_a_frame_is_the_peers_error() -> None:
+    stream = ByteFrameStream(OneByteAtATime(b"\x00\x00\x00\x0b"), 10)
+    with pytest.raises(RemoteProtocolError, match="11 bytes"):
+        for _ in range(4):
+            await stream.receive()
+
+
+async def test_errors_of_the_system_are_mapped_with_their_cause() -> None:
+    stream = ByteFrameStream(OneByteAtATime(b""), 10, "tcp://there:1")
+    with pytest.raises(TransportError, match=r"tcp://there:1.*out of something") as caught:
+        await stream.send([b"x"])
+    assert isinstance(caught.value.__cause__, OSError)
+    await stream.aclose()  # never raises
+
+
+class NeverCloses(OneByteAtATime):
+    async def aclose(self) -> None:
+        await anyio.sleep_forever()
+
+
+async def test_closing_never_waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdtsync.transport.stream.CLOSE_TIMEOUT_S", 0.01)
+    with anyio.fail_after(30):
+        await ByteFrameStream(NeverCloses(b""), 10).aclose()
