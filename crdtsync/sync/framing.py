@@ -6,8 +6,9 @@ our memory. Message transports keep frames apart themselves and need none of thi
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from crdtsync.errors import RemoteProtocolError
 
@@ -26,8 +27,17 @@ def frame_bytes(payload: bytes) -> bytes:
     return _PREFIX.pack(len(payload)) + payload
 
 
-def join_frames(payloads: Iterable[bytes]) -> bytes:
-    """Return payloads one after the other, each with its length in front."""
+_framed_once = functools.lru_cache(maxsize=32)(frame_bytes)
+
+
+def join_frames(payloads: Sequence[bytes]) -> bytes:
+    """Return payloads one after the other, each with its length in front.
+
+    A payload that goes out alone is mostly one that goes to many connections, as the same object:
+    it is put behind its length once, and they all get the same bytes.
+    """
+    if len(payloads) == 1:
+        return _framed_once(payloads[0])
     parts: list[bytes] = []
     for payload in payloads:
         parts.append(_PREFIX.pack(len(payload)))

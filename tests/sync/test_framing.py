@@ -52,3 +52,9 @@ def test_any_bytes_are_frames_or_refused(pieces: list[bytes]) -> None:
             assert reader.pending < 4 + 20
     except RemoteProtocolError:
         pass
+
+
+def test_a_frame_that_goes_to_many_is_framed_once() -> None:
+    """Then fan-out copies no entry for each connection."""
+    payload = bytes(1000)
+    assert join_frames([payload]) is join_frames([payload])
