@@ -77,6 +77,10 @@ class Inbox:
                 f"it belongs to document {entry.document!r}", document=self._document
             )
         head = batch.head(entry.replica)
+        if entry.seq == head.seq + 1 and not entry.dependencies:
+            check_structs(entry)
+            check_follows(entry, head)
+            return True
         if entry.seq <= head.seq:
             if batch.hash_at(entry.replica, entry.seq) != entry.hash:
                 raise ForkError(
