@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import functools
 import os
 import uuid
 from typing import Any, NoReturn
@@ -61,6 +62,16 @@ FLAT = frozenset({str, bool, int, bytes, type(None)})
 """Types of which CBOR has one encoding only."""
 
 
+_loads = functools.partial(
+    cbor2.loads,
+    allow_indefinite=False,
+    allow_duplicate_keys=False,
+    strict_hashable_types=True,
+    semantic_decoders=_SEMANTIC_DECODERS,
+    tag_hook=_refuse_tag,
+)
+
+
 def encode(value: object, *, flat: bool = False) -> bytes:
     """Encode a value; equal values give equal bytes.
 
@@ -94,15 +105,7 @@ def decode(data: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     [1, 'a', None]
     """
     try:
-        value, mark = cbor2.loads(
-            _PAIR + data + _MARK_ITEM,
-            max_depth=depth_max + 1,
-            allow_indefinite=False,
-            allow_duplicate_keys=False,
-            strict_hashable_types=True,
-            semantic_decoders=_SEMANTIC_DECODERS,
-            tag_hook=_refuse_tag,
-        )
+        value, mark = _loads(_PAIR + data + _MARK_ITEM, max_depth=depth_max + 1)
     except (cbor2.CBORDecodeError, ValueError, OverflowError, ArithmeticError) as error:
         raise CodecError(f"not acceptable CBOR: {error}") from error
     if mark != _MARK:

@@ -27,8 +27,9 @@ def nests_too_deeply(update: bytes) -> bool:
     An update that cannot be read by these rules holds nothing that the CRDT library would get as
     far as to nest; it is left to that library to refuse it.
     """
-    # Each level costs a byte of its own: nearly all updates hold too few of them to be deep.
-    if update.count(b"u") + update.count(b"v") <= NESTING_MAX:
+    # Each level costs two bytes, one of them its own: nearly all updates are too short to be deep,
+    # or hold too few of them.
+    if len(update) <= 2 * NESTING_MAX or update.count(b"u") + update.count(b"v") <= NESTING_MAX:
         return False
     try:
         return _Reader(update).deepest() > NESTING_MAX

@@ -58,9 +58,8 @@ class FieldAccess:
         if self.spec.kind != "value":
             self._assign(instance, node, value)
             return
-        value = copy_value(value)
-        with instance._live.act("set", node) as action:
-            action.edits[node] = ValueEdit(value)
+        edit = ValueEdit(copy_value(value))
+        instance._live.edit("set", node, edit, ValueEdit.replace)
 
     def _assign(self, instance: Any, node: Any, value: Any) -> None:
         handle = self.__get__(instance)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import pycrdt
 
@@ -41,6 +41,8 @@ from crdtsync.log import Entry
 __all__ = ["LiveDocument"]
 
 _log = logging.getLogger("crdtsync.document")
+
+E = TypeVar("E")
 
 _TAIL_BYTES_AT_REST_MAX = 1024 * 1024
 """Entries that a load may have to apply on top of the snapshot, after a proper close."""
@@ -126,16 +128,41 @@ class LiveDocument:
             node: what it edits.
             atomic: several edits will be made, which belong together.
         """
+        action = self._joinable(node)
+        if action is None:
+            return Action(self, name, {"path": node.path})
+        return NestedAction(action) if atomic else JoinedAction(action)
+
+    def _joinable(self, node: Node) -> Action | None:
+        """Return the action whose body is running, if a node can be edited at all."""
         owner = node.owner
         if owner is not None and owner.table is not None and not self._present(owner):
             raise ActionError(
                 f"record {owner.key!r} is not in {owner.table.path} any more: it was deleted; "
                 "add it again to go on with it"
             )
-        action = self._running_action()
+        return self._running_action()
+
+    def edit(self, name: str, node: Node, edit: E, add: Callable[[Any, E], None]) -> None:
+        """Make one edit: a part of the action whose body is running, or an action of its own.
+
+        What `with self.act(name, node)` does for several lines, without a body to run.
+
+        Args:
+            name: the edit's name.
+            node: what it edits.
+            edit: what is meant, as if it were the first.
+            add: adds it to an edit of the node that is there already.
+        """
+        action = self._joinable(node)
         if action is None:
-            return Action(self, name, {"path": node.path})
-        return NestedAction(action) if atomic else JoinedAction(action)
+            self.open_action(action := Action(self, name, {"path": node.path}))
+            action.edits[node] = edit
+            self.close_action(action, commit=True)
+        elif node in action.edits:
+            add(action.edits[node], edit)
+        else:
+            action.edits[node] = edit
 
     def action(self, name: str, arguments: dict[str, Any]) -> AbstractContextManager[Action]:
         """Begin an action, or a part of the one whose body is running."""

@@ -53,6 +53,11 @@ class TextEdit:
         if step.text or step.attributes is None:
             self.growth += len(step.text) - (step.stop - step.start)
 
+    def extend(self, other: TextEdit) -> None:
+        """Append another edit's steps."""
+        self.steps += other.steps
+        self.growth += other.growth
+
     def copy(self) -> TextEdit:
         return TextEdit(list(self.steps), self.growth)
 
@@ -259,8 +264,9 @@ class Text(Handle[TextNode]):
         return f"Text({str(self)!r})"
 
     def _add(self, name: str, step: TextStep) -> None:
-        with self._live.act(name, self._node) as action:
-            action.edit(self._node, TextEdit).add(step)
+        edit = TextEdit()
+        edit.add(step)
+        self._live.edit(name, self._node, edit, TextEdit.extend)
 
 
 def _place(index: SupportsIndex, length: int) -> int:

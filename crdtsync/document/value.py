@@ -51,8 +51,12 @@ class ValueEdit:
         self.value = value
         self.erase = erase
 
+    def replace(self, other: ValueEdit) -> None:
+        """Mean what another edit means."""
+        self.value, self.erase = other.value, other.erase
+
     def copy(self) -> ValueEdit:
-        return self
+        return ValueEdit(self.value, erase=self.erase)
 
 
 class ValueNode(SlotNode):
