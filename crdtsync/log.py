@@ -32,7 +32,7 @@ from crdtsync.errors import (
     MalformedEntryError,
     SequenceGapError,
 )
-from crdtsync.identity import is_replica_id
+from crdtsync.identity import REPLICA_ID_MAX, is_replica_id
 from crdtsync.limits import Limits
 from crdtsync.update import NESTING_MAX, nests_too_deeply
 
@@ -56,6 +56,8 @@ EMPTY_UPDATE = b"\x00\x00"
 """A Yjs v1 update without structs and without deletions."""
 
 _FIELDS = 12
+_TYPES = [int, str, int, int, bytes, list, int, int, str, dict, bytes, dict]
+_SEQ_MAX = 2**53
 _DEPTH_DECODED_MAX = 1000  # the decoder has seen to the depth
 _VARUINT_MORE = 0x80
 _VARUINT_BITS_MAX = 63  # a client id has 53 bits: what is longer is no update
@@ -195,21 +197,11 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
     )
     if type(version) is not int or version != VERSION:
         raise MalformedEntryError(f"entry version {version!r}; this crdtsync knows {VERSION}")
-    if not (
-        type(document) is str
-        and is_replica_id(replica)
-        and type(seq) is int
-        and 0 < seq <= 2**53
-        and type(previous) is bytes
+    if list(map(type, fields)) != _TYPES or not (
+        0 < replica <= REPLICA_ID_MAX
+        and 0 < seq <= _SEQ_MAX
         and len(previous) == HASH_BYTES
-        and type(depends) is list
-        and type(time) is int
         and 0 <= time < _TIME_MAX
-        and type(schema) is int
-        and type(name) is str
-        and type(args) is dict
-        and type(update) is bytes
-        and type(extra) is dict
         and len(name) <= limits.name_length_max
         and len(document) <= limits.name_length_max
     ):

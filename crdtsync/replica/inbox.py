@@ -59,12 +59,13 @@ class Inbox:
 
         It stops at the first that cannot stand in its log.
         """
-        batch, limits = Batch(heads, self._hash_of), self._limits
+        batch = Batch(heads, self._hash_of)
+        limits, add = self._limits, batch.add
         try:
             for data in datas:
                 entry = decode_entry(data, limits)
                 if self._is_next(entry, batch):
-                    batch.add(entry)
+                    add(entry)
             if self._held:
                 self._release(batch)
         except EntryError as error:
