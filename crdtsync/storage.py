@@ -135,6 +135,8 @@ def open_file(
             connection.pragma("synchronous", _SYNCHRONOUS[durability])
             connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES[durability])
             connection.execute(schema)
+            if durability == "power" and not in_memory:
+                _lengthen_log(connection)
     except BaseException as error:
         if connection is not None:
             connection.close()
@@ -144,6 +146,28 @@ def open_file(
             raise _explain(error, path) from error
         raise
     return StoreFile(path, connection, lock)
+
+
+def _lengthen_log(connection: apsw.Connection) -> None:
+    """Make the write-ahead log as long as it will become, before anything is committed to it.
+
+    To flush a file that has grown, its new length must be flushed as well, which costs about as
+    much again. So the log is filled once with what is then rolled back: SQLite writes over it.
+    """
+    pages = _CHECKPOINT_PAGES["power"]
+    cache_size = connection.pragma("cache_size")
+    connection.pragma("cache_size", 10)  # pages: all that does not fit goes to the log at once
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE filler(bytes)")
+        size = pages * connection.pragma("page_size")
+        connection.execute("INSERT INTO filler VALUES(zeroblob(?))", (size,))
+    except apsw.FullError:
+        pass  # there is no room to be fast in; what is to be stored may still fit
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        connection.pragma("cache_size", cache_size)
 
 
 def _take_lock(path: str) -> apsw.Connection:

@@ -311,3 +311,21 @@ def test_any_name_will_do(tmp_path: Path) -> None:
         again = opened(tmp_path / name)
         assert things(again) == [name]
         again.close()
+
+
+def test_where_every_commit_is_flushed_the_log_does_not_grow_with_them(tmp_path: Path) -> None:
+    """To flush a file that has grown costs twice: once for its bytes, once for its length."""
+    schema = "CREATE TABLE IF NOT EXISTS t(x)"
+    file = open_file(tmp_path / "a.db", "replica", schema, durability="power")
+    log = tmp_path / "a.db-wal"
+    length = log.stat().st_size
+    for number in range(200):
+        file.connection.execute("INSERT INTO t VALUES(?)", (number,))
+    assert log.stat().st_size == length > 200 * 4096
+    tables = file.connection.execute("SELECT name FROM sqlite_schema").fetchall()
+    assert sorted(tables) == [("meta",), ("sqlite_autoindex_meta_1",), ("t",)]
+    file.close()
+    again = open_file(tmp_path / "a.db", "replica", schema, durability="power")
+    assert again.connection.execute("SELECT count(*) FROM t").get == 200
+    assert (tmp_path / "a.db").stat().st_size < 20 * 4096
+    again.close()
