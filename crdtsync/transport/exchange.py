@@ -111,8 +111,9 @@ class Exchange:
         for event in self._protocol.receive(payload):
             if isinstance(event, Entries):
                 self._gather(event)
-            else:
-                self._store_inbox()
+                continue
+            self._store_inbox()
+            if not self._is_stale(event):
                 self._handle(event)
 
     def settle(self) -> None:
@@ -144,7 +145,7 @@ class Exchange:
         if len(inbox) > 1:
             datas = [data for frame in inbox for data in frame.entries]
         follower = self.followers.get(name)
-        if follower is not None:
+        if follower is not None and follower.failure is None:
             try:
                 self._store(follower, datas, Cursor(self._epoch, inbox[-1].upto))
             except EntryError as error:
@@ -174,6 +175,16 @@ class Exchange:
                 }
             )
             follower.progressed(_now())
+
+    def _is_stale(self, event: Frame) -> bool:
+        """Tell whether a frame is about a document that was given up after the frame had passed.
+
+        Entries are stored later than the protocol lets them through: those gathered before may
+        have turned out bad only now.
+        """
+        name = getattr(event, "document", None)
+        follower = None if name is None else self.followers.get(name)
+        return follower is not None and follower.failure is not None
 
     def _handle(self, event: Frame) -> None:
         if isinstance(event, Receipt):
@@ -361,7 +372,8 @@ class Exchange:
     # Giving up one document.
 
     def _give_up(self, name: str, code: str, reason: str) -> None:
-        self._protocol.unsubscribe(name)
+        if not self._protocol.closed:  # the server's Goodbye may have come with what was bad
+            self._protocol.unsubscribe(name)
         self._drop(name, code, reason)
 
     def _drop(self, name: str, code: str, reason: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import anyio
 from anyio.lowlevel import checkpoint
 
-from crdtsync.errors import StorageError, SyncError, TransportError
+from crdtsync.errors import RemoteProtocolError, StorageError, SyncError, TransportError
 from crdtsync.sync import ClientProtocol, WireLimits
 from crdtsync.sync.frames import Goodbye
 from crdtsync.transport.exchange import Exchange
@@ -135,6 +135,9 @@ class Session:
             await loop()
         except (SyncError, StorageError) as error:
             self._error = self._error or error
+            if isinstance(error, RemoteProtocolError):
+                # Said already, unless it was the stream that could make no frames of the bytes.
+                self._protocol.goodbye("protocol", str(error))
         # The sender ends by itself, so that no frame is cut short, unless the server keeps it.
         self._over.set()
         self._bell.set()

@@ -11,7 +11,7 @@ from crdtsync.errors import TransportError
 from crdtsync.log import Entry, Head
 from crdtsync.sync import ServerProtocol, WireLimits, encode_frame
 from crdtsync.sync.frames import Check, Entries, Frame, Hello, Push, Subscribe
-from crdtsync.transport import MemoryFrameStream, memory_pair
+from crdtsync.transport import FrameStream, MemoryFrameStream, memory_pair
 
 __all__ = ["EPOCH", "Scripted", "ScriptedServer", "heads_of"]
 
@@ -32,7 +32,7 @@ class Scripted:
         generous: give credit for pushes back at once.
     """
 
-    def __init__(self, stream: MemoryFrameStream, limits: WireLimits | None = None) -> None:
+    def __init__(self, stream: FrameStream, limits: WireLimits | None = None) -> None:
         self.stream = stream
         self.protocol = ServerProtocol(limits)
         self.events: list[Frame] = []

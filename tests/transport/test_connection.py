@@ -175,6 +175,56 @@ async def test_synced_goes_on_over_lost_connections(replica: Replica) -> None:
     assert backoff.resets == 3
 
 
+async def test_synced_waits_while_an_ended_session_is_still_there(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It once asked that session again and again, and nobody else had a turn any more."""
+    server = ScriptedServer()
+    async with connected(replica, server) as connection:
+        wire = await server.accept()
+        await wire.welcome()
+        await wire.accept()
+        await anyio.wait_all_tasks_blocked()
+        asked = 0
+
+        async def ended(_: object) -> bool:
+            nonlocal asked
+            asked += 1
+            assert asked < 10
+            return False
+
+        monkeypatch.setattr(connection._session, "prove", ended)
+
+        async def serve() -> None:
+            await anyio.wait_all_tasks_blocked()
+            assert asked == 1
+            await wire.stream.aclose()
+            again = await server.accept()
+            await again.welcome()
+            await again.accept()
+            await again.answer({})
+
+        await meanwhile(connection.synced, serve)
+
+
+async def test_two_may_wait_for_synced_and_one_may_give_up(replica: Replica) -> None:
+    server = ScriptedServer()
+    async with connected(replica, server) as connection:
+        wire = await server.accept()
+        await wire.welcome()
+        await wire.accept()
+
+        async def impatient() -> None:
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await connection.synced()
+
+        async def serve() -> None:
+            await wire.answer({})
+
+        await meanwhile(impatient, connection.synced, connection.synced, serve)
+
+
 async def test_synced_covers_documents_that_have_just_begun(replica: Replica) -> None:
     server = ScriptedServer()
     async with connected(replica, server) as connection:

@@ -3,105 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
 import pytest
-from anyio.abc import TaskGroup, TaskStatus
 
-from crdtsync.errors import TransportError
+from crdtsync.errors import RefusedError, StorageError
+from crdtsync.log import Cursor
 from crdtsync.replica import Replica
-from crdtsync.server import Hub, ServerLimits, SqliteBackend, serve
+from crdtsync.replica.ledger import Received
+from crdtsync.server import SqliteBackend, serve
 from crdtsync.sync import WireLimits
-from crdtsync.transport import (
-    Backoff,
-    Connection,
-    Connector,
-    FrameStream,
-    connect,
-    connect_stream,
-    memory_pair,
-)
 from tests.document.boards import Board
 from tests.replica.histories import act
-
-DOCUMENT = "board"
-LIMITS = ServerLimits(retry_after_ms=10)
-
-
-class Home:
-    """A server that can be started and stopped, and keeps its file and its address.
-
-    Args:
-        transport: how clients reach it.
-        folder: where its files are.
-    """
-
-    def __init__(self, transport: str, folder: Path) -> None:
-        self.data = folder / "server.db"
-        self._memory = transport == "memory"
-        self._url = "tcp://127.0.0.1:0" if transport == "tcp" else f"unix://{folder}/socket"
-        self._inside: tuple[Hub, TaskGroup] | None = None
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        async with SqliteBackend(self.data) as backend, anyio.create_task_group() as tasks:
-            if self._memory:
-                self._inside = await tasks.start(self._run_hub, backend), tasks
-            else:
-                [self._url] = await tasks.start(partial(serve, backend, [self._url], limits=LIMITS))
-            try:
-                yield
-            finally:
-                self._inside = None
-                tasks.cancel_scope.cancel()
-
-    async def _run_hub(
-        self, backend: SqliteBackend, *, task_status: TaskStatus[Hub] = anyio.TASK_STATUS_IGNORED
-    ) -> None:
-        async with Hub(backend, LIMITS) as hub:
-            task_status.started(hub)
-            await anyio.sleep_forever()
-
-    async def connector(self) -> FrameStream:
-        """Connect to the server, if it runs."""
-        if not self._memory:
-            return await connect_stream(self._url)
-        if self._inside is None:
-            raise TransportError("the server does not run")
-        hub, tasks = self._inside
-        ours, theirs = memory_pair()
-        tasks.start_soon(hub.serve, theirs)
-        return ours
-
-    def connect(self, replica: Replica) -> AbstractAsyncContextManager[Connection]:
-        """Connect a replica that does not wait long between tries."""
-        return connect(replica, self.connector, backoff=Backoff(0.02, 0.05))
-
-
-@pytest.fixture(params=["memory", "tcp", "unix"])
-def home(request: pytest.FixtureRequest, tmp_path: Path) -> Home:
-    return Home(request.param, tmp_path)
-
-
-async def all_synced(*connections: Connection) -> None:
-    """Bring what each has done to all the others."""
-    with anyio.fail_after(60):
-        for _ in range(2):
-            async with anyio.create_task_group() as tasks:
-                for connection in connections:
-                    tasks.start_soon(connection.synced)
-
-
-def assert_same(*replicas: Replica, document: str = DOCUMENT) -> None:
-    first, *others = (replica.document(Board, document) for replica in replicas)
-    for other in others:
-        assert other.to_dict() == first.to_dict()
-        assert other.state_vector == first.state_vector
+from tests.transport.home import DOCUMENT, Home, all_synced, assert_same
 
 
 async def test_two_replicas_converge(home: Home) -> None:
@@ -164,7 +83,7 @@ async def test_a_server_that_lost_everything_gets_it_back_from_anyone(home: Home
         async with home.connect(ann) as one:
             async with home.running(), home.connect(bob) as other:
                 await all_synced(one, other)
-            home.data.unlink()  # and with it its epoch
+            home.lose_everything()
             async with home.running(), home.connect(carl) as third:
                 await all_synced(one, third)
                 carl.document(Board, DOCUMENT)
@@ -206,8 +125,8 @@ async def test_many_entries_and_little_credit(home: Home) -> None:
             for number in range(1500):
                 board.name = f"{number}"
             bob.document(Board, DOCUMENT)
-            small = connect(bob, home.connector, limits=WireLimits(credit_bytes=1000))
-            async with home.connect(ann) as one, small as other:
+            small = WireLimits(credit_bytes=1000)
+            async with home.connect(ann) as one, home.connect(bob, limits=small) as other:
                 await all_synced(one)
                 await all_synced(other)
                 assert_same(ann, bob)
@@ -221,8 +140,8 @@ async def test_documents_are_synchronized_side_by_side_and_only_those_wanted(hom
             ann.document(Board, "private").name = "mine"
             wanted = [f"board {number}" for number in range(30)]
             async with (
-                connect(ann, home.connector, documents=wanted) as one,
-                connect(bob, home.connector, documents=[*wanted, "private"]) as other,
+                home.connect(ann, documents=wanted) as one,
+                home.connect(bob, documents=[*wanted, "private"]) as other,
             ):
                 await all_synced(one)
                 await all_synced(other)
@@ -245,37 +164,6 @@ async def test_changes_arrive_while_the_other_waits(home: Home) -> None:
                 assert theirs.name == "hello"
 
 
-async def test_what_listens_there_may_be_no_server_at_all() -> None:
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    dice, calls, enough = random.Random(4), 0, anyio.Event()
-
-    async def babble(stream: anyio.abc.SocketStream) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 5:
-            enough.set()
-        async with stream:
-            try:
-                await stream.send(dice.randbytes(dice.randrange(1, 5000)))
-                await stream.receive()
-            except (anyio.BrokenResourceError, anyio.EndOfStream):
-                return
-
-    with Replica(user="ann") as ann:
-        async with listener, anyio.create_task_group() as tasks:
-            tasks.start_soon(listener.serve, babble)
-            url = f"tcp://127.0.0.1:{port}"
-            connector: Connector = partial(connect_stream, url)
-            async with connect(ann, connector, backoff=Backoff(0.01, 0.01)) as connection:
-                with anyio.fail_after(30):
-                    await enough.wait()
-                ann.document(Board, DOCUMENT).name = "works all the same"
-                assert connection.state in {"connecting", "waiting"}
-                assert connection.status.unacknowledged == 1
-            tasks.cancel_scope.cancel()
-
-
 async def test_the_replicas_own_door(tmp_path: Path) -> None:
     async with SqliteBackend(tmp_path / "server.db") as backend, anyio.create_task_group() as tasks:
         [url] = await tasks.start(partial(serve, backend, ["tcp://127.0.0.1:0"]))
@@ -285,3 +173,186 @@ async def test_the_replicas_own_door(tmp_path: Path) -> None:
                 await all_synced(connection)
                 assert connection.state == "online"
         tasks.cancel_scope.cancel()
+
+
+async def test_documents_that_nobody_has_opened_are_synchronized_too(
+    home: Home, tmp_path: Path
+) -> None:
+    names = ["one", "two", "three"]
+    with Replica(tmp_path / "ann.db", user="ann") as ann:
+        for name in names:
+            ann.document(Board, name).name = f"ann's {name}"
+    async with home.running():
+        with Replica(tmp_path / "ann.db", user="ann") as ann, Replica(user="bob") as bob:
+            for name in names:
+                bob.document(Board, name).add(f"bob's {name}")
+            async with home.connect(ann) as one, home.connect(bob) as other:
+                await all_synced(one, other)
+            assert ann.documents() == []
+            for name in names:
+                assert_same(ann, bob, document=name)
+                assert ann.document(Board, name).name == f"ann's {name}"
+
+
+async def test_synced_outlives_the_server(home: Home) -> None:
+    with Replica(user="ann") as ann, Replica(user="bob") as bob:
+        ann.document(Board, DOCUMENT).name = "carried over"
+        bob.document(Board, DOCUMENT)
+        async with home.connect(ann) as one:
+            events = one.events()
+            done = anyio.Event()
+
+            async def sync() -> None:
+                await one.synced()
+                done.set()
+
+            with anyio.fail_after(30):
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(sync)
+                    for _ in range(3):  # each ends as soon as the client is in
+                        async with home.running():
+                            async for event in events:
+                                if event.kind == "online":
+                                    break
+                    async with home.running(), home.connect(bob) as other:
+                        await done.wait()
+                        await all_synced(other)
+                        assert_same(ann, bob)
+
+
+@pytest.mark.parametrize(("original", "copied"), [(1, 1), (2, 1), (1, 2)])
+async def test_a_forked_document_is_reported_and_the_others_go_on(
+    home: Home, tmp_path: Path, original: int, copied: int
+) -> None:
+    """A store was copied, and both went on with one log: that document is for people to settle."""
+    names = ["one", "forked", "three"]
+    first, second = tmp_path / "first.db", tmp_path / "second.db"
+    with Replica(first, user="ann") as ann:
+        for name in names:
+            ann.document(Board, name).name = "before"
+    shutil.copy(first, second)
+    async with home.running():
+        with Replica(first, user="ann") as ann:
+            for number in range(original):
+                ann.document(Board, "forked").name = f"original {number}"
+            async with home.connect(ann) as one:
+                await all_synced(one)
+        with Replica(second, user="ann") as copy, Replica(user="bob") as bob:
+            for number in range(copied):
+                copy.document(Board, "forked").name = f"copy {number}"
+            for name in ("one", "three"):
+                copy.document(Board, name).name = "from the copy"
+            async with home.connect(copy) as one:
+                events = one.events()
+                with anyio.fail_after(30):
+                    with pytest.raises(RefusedError, match="forked"):
+                        await one.synced()
+                    async for event in events:
+                        if event.kind == "failed":
+                            break
+                assert event.document == "forked"
+                await _until_shown(home, bob, ["one", "three"], "from the copy")
+                assert one.state == "online"
+                copy.document(Board, "one").name = "still from the copy"
+                await _until_shown(home, bob, ["one"], "still from the copy")
+                assert one.status.behind is None
+            assert copy.document(Board, "forked").name == f"copy {copied - 1}"
+            assert copy.verify() == []
+
+
+async def _until_shown(home: Home, replica: Replica, names: Sequence[str], value: str) -> None:
+    """Wait until documents have come, and show a name."""
+    with anyio.fail_after(30):
+        for name in names:
+            board, shown = replica.document(Board, name), anyio.Event()
+
+            def look(_: object, board: Board = board, shown: anyio.Event = shown) -> None:
+                if board.name == value:
+                    shown.set()
+
+            cancel = board.observe(look)
+            look(None)
+            async with home.connect(replica, documents=[name]):
+                await shown.wait()
+            cancel()
+
+
+async def test_a_store_that_fails_for_a_while_stops_nothing_else(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Replica(user="ann") as ann, Replica(user="bob") as bob:
+        for name in ("one", "two"):
+            ann.document(Board, name).name = f"ann's {name}"
+            bob.document(Board, name)
+        ledger, failures = bob.ledger("one"), 3
+        receive = ledger.receive
+
+        def failing(datas: Sequence[bytes], cursor: Cursor | None = None) -> Received:
+            nonlocal failures
+            if failures:
+                failures -= 1
+                raise StorageError("the disk is full", path="bob.db")
+            return receive(datas, cursor)
+
+        async with home.running(), home.connect(ann) as one:
+            await all_synced(one)
+            monkeypatch.setattr(ledger, "receive", failing)
+            async with home.connect(bob) as other:
+                events = other.events()
+                bob.document(Board, "two").add("works all the same")
+                await all_synced(one, other)
+                assert failures == 0
+                for name in ("one", "two"):
+                    assert_same(ann, bob, document=name)
+        told = [event.detail async for event in events if event.kind == "waiting"]
+        assert len(told) == 3
+        assert all("disk is full" in detail for detail in told)
+
+
+@pytest.mark.parametrize("home", ["memory", "tcp", "unix"], indirect=True)
+async def test_the_application_has_its_turns_while_much_is_received(home: Home) -> None:
+    count, most = 20_000, 0
+    with Replica(user="ann") as ann, Replica(user="bob") as bob:
+        board = ann.document(Board, DOCUMENT)
+        for number in range(count):
+            board.name = f"{number}"
+        ledger = bob.ledger(DOCUMENT)
+        bob.document(Board, DOCUMENT)
+        async with home.running():
+            async with home.connect(ann) as one:
+                await all_synced(one)
+            async with home.connect(bob):
+                seen = 0
+                with anyio.fail_after(60):
+                    while seen < count:
+                        await anyio.lowlevel.checkpoint()
+                        most = max(most, ledger.count - seen)
+                        seen = ledger.count
+                assert_same(ann, bob)
+    # Between two turns of the application some blocks are stored, and never all of it.
+    assert most < count / 2
+
+
+@pytest.mark.parametrize("home", ["memory", "tcp", "unix"], indirect=True)
+async def test_leaving_ends_it_at_once_also_in_the_middle_of_much(home: Home) -> None:
+    with Replica(user="ann") as ann, Replica(user="bob") as bob:
+        board = ann.document(Board, DOCUMENT)
+        for number in range(10_000):
+            board.name = f"{number}"
+        ledger = bob.ledger(DOCUMENT)
+        async with home.running():
+            with anyio.fail_after(30):
+                async with home.connect(ann):  # in the middle of sending
+                    while ann.ledger(DOCUMENT).acknowledged == 0:
+                        await anyio.lowlevel.checkpoint()
+                async with home.connect(ann) as one:
+                    await one.synced()
+                async with home.connect(bob):  # in the middle of receiving
+                    while ledger.count == 0:
+                        await anyio.lowlevel.checkpoint()
+            count = ledger.count
+            await anyio.wait_all_tasks_blocked()
+            assert ledger.count == count < 10_000
+            async with home.connect(bob) as one:
+                await all_synced(one)
+            assert_same(ann, bob)

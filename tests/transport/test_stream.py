@@ -9,6 +9,8 @@ from pathlib import Path
 import anyio
 import pytest
 from anyio.abc import ByteStream
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crdtsync.errors import RemoteProtocolError, TransportError
 from crdtsync.sync import WireLimits, join_frames
@@ -84,6 +86,53 @@ async def test_the_end_is_a_transport_error(kind: str, tmp_path: Path) -> None:
                     await one.send([bytes(1000)])
         with pytest.raises(TransportError):
             await other.receive()
+
+
+class InPieces(ByteStream):
+    """Gives bytes in the pieces that they are cut into."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = pieces
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        if not self._pieces:
+            raise anyio.EndOfStream
+        return self._pieces.pop(0)
+
+    async def send(self, item: bytes) -> None:
+        self._pieces.append(item)
+
+    async def send_eof(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40), max_size=8), st.data())
+def test_frames_are_whole_whatever_the_stream_is_cut_into(
+    frames: list[bytes], data: st.DataObject
+) -> None:
+    whole, pieces, at = join_frames(frames), [], 0
+    while at < len(whole):
+        step = data.draw(st.integers(1, 60))
+        pieces.append(whole[at : at + step])
+        at += step
+
+    async def receive_all() -> list[bytes]:
+        stream, got = ByteFrameStream(InPieces(pieces), 40), []
+        with pytest.raises(TransportError):
+            while True:
+                got += await stream.receive()
+        return got
+
+    assert anyio.run(receive_all) == frames
+
+
+async def test_frames_sent_together_leave_as_one_write() -> None:
+    inner = InPieces([])
+    stream = ByteFrameStream(inner, 10)
+    await stream.send([b"a", b"b"])
+    await stream.send([])
+    assert inner._pieces == [join_frames([b"a", b"b"])]
 
 
 class OneByteAtATime(ByteStream):
