@@ -5,8 +5,11 @@ Read `schema` (what is declared), `node` (the materialized state), `action` (wha
 """
 
 from crdtsync.document.action import action
+from crdtsync.document.caveats import Caveat
 from crdtsync.document.change import Change
+from crdtsync.document.conflict import Conflict
 from crdtsync.document.counter import Counter
+from crdtsync.document.declaration import field
 from crdtsync.document.described import described_document
 from crdtsync.document.document import Document
 from crdtsync.document.history import Log
@@ -14,13 +17,13 @@ from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.lists import List
 from crdtsync.document.live import LiveDocument
 from crdtsync.document.record import Record
-from crdtsync.document.schema import Schema, field
+from crdtsync.document.schema import Schema
 from crdtsync.document.sets import Set
 from crdtsync.document.table import Table
 from crdtsync.document.text import Text
-from crdtsync.document.value import Conflict
 
 __all__ = [
+    "Caveat",
     "Change",
     "Conflict",
     "Counter",

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import anyio
 
+from crdtsync.document.conflict import Conflict
 from crdtsync.document.path import Path
 from crdtsync.log import Entry
 
@@ -25,12 +26,16 @@ class Change(NamedTuple):
         origin: `local` for an action made here, `remote` for entries from elsewhere.
         entries: the entries that did it, in order.
         paths: the fields, records, texts and lists touched; empty if everything may have changed.
+        arisen: the conflicts that arose by it, or that have more candidates now.
+        settled: the fields that are no longer in conflict.
     """
 
     document: str
     origin: Literal["local", "remote"]
     entries: tuple[Entry, ...]
     paths: tuple[Path, ...]
+    arisen: tuple[Conflict, ...] = ()
+    settled: tuple[Path, ...] = ()
 
 
 class Observers:

@@ -12,24 +12,24 @@ from typing import Any
 from crdtsync.document.access import FieldAccess
 from crdtsync.document.document import Document
 from crdtsync.document.record import Record
+from crdtsync.document.rule import Rule, find_judge, read_rule
 from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.errors import SchemaError
-from crdtsync.strategy import Candidate, Removal, load_strategy
+from crdtsync.strategy import Candidate, Removal
 
 __all__ = ["described_document"]
 
 
 class _NotInstalled:
-    version = 0
-
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, rule: Rule, reason: str) -> None:
+        self.name, self.version, self.parameters = rule
+        self._reason = reason
 
     def resolve(self, candidates: Sequence[Candidate[Any]], /) -> Any:
-        raise SchemaError(f"strategy {self.name!r} is not installed here")
+        raise SchemaError(self._reason)
 
     def present(self, writes: Sequence[Candidate[Any]], removals: Sequence[Removal], /) -> bool:
-        raise SchemaError(f"strategy {self.name!r} is not installed here")
+        raise SchemaError(self._reason)
 
 
 def described_document(description: Sequence[Mapping[str, Any]] | None) -> type[Document]:
@@ -40,9 +40,9 @@ def described_document(description: Sequence[Mapping[str, Any]] | None) -> type[
     """
     if description is None:
         return Document
-    cls = type("Document", (Document,), {"__module__": __name__})
+    cls: type[Document] = type("Document", (Document,), {"__module__": __name__})
     try:
-        _declare(cls, description)
+        cls.__crdtsync_schema__ = _declare(cls, description).bind()
     except (KeyError, TypeError, ValueError):  # damaged: then slots are shown by their paths
         return Document
     return cls
@@ -50,24 +50,30 @@ def described_document(description: Sequence[Mapping[str, Any]] | None) -> type[
 
 def _declare(cls: Any, description: Sequence[Mapping[str, Any]]) -> Schema:
     fields = {told["name"]: _spec(told["name"], told) for told in description}
-    cls.__crdtsync_schema__ = schema = Schema(cls, fields)
+    cls.__crdtsync_declared__ = schema = Schema(cls, fields)
     for spec in fields.values():
         setattr(cls, spec.name, FieldAccess(spec))
     return schema
 
 
 def _spec(name: str, told: Mapping[str, Any]) -> FieldSpec:
-    judge = _judge(told["strategy"]) if told["strategy"] else None
+    rule = read_rule(told["rule"])
+    judge = None if rule is None else _judge(rule)
     kind = told["kind"]
-    if kind != "table":
-        return FieldSpec(name, kind, told["default"], strategy=judge)
-    record_name, description = told["record"]
-    record = type(record_name, (Record,), {"__module__": __name__})
-    return FieldSpec(name, kind, presence=judge, record=_declare(record, description))
+    if kind == "value":
+        return FieldSpec(
+            name=name, kind=kind, stored=told["stored"], default=told["default"], strategy=judge
+        )
+    record: Schema | None = None
+    if kind == "table":
+        record_name, description = told["record"]
+        record_class = type(record_name, (Record,), {"__module__": __name__})
+        record = _declare(record_class, description)
+    return FieldSpec(name=name, kind=kind, stored=told["stored"], presence=judge, record=record)
 
 
-def _judge(name: str) -> Any:
+def _judge(rule: Rule) -> Any:
     try:
-        return load_strategy(name)
-    except SchemaError:
-        return _NotInstalled(name)
+        return find_judge(rule)
+    except SchemaError as error:
+        return _NotInstalled(rule, str(error))

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from crdtsync.codec import encode
 from crdtsync.document.access import FieldAccess
+from crdtsync.document.caveats import Caveat
 from crdtsync.document.change import Change
+from crdtsync.document.conflict import Conflict
+from crdtsync.document.declaration import FieldOptions, field, read_schema
 from crdtsync.document.history import Log
-from crdtsync.document.schema import FieldOptions, Schema, field, read_schema
-from crdtsync.document.value import Conflict
+from crdtsync.document.schema import Schema
+from crdtsync.strategy import Candidate, Presence, Strategy
 
 if TYPE_CHECKING:
     from crdtsync.document.live import LiveDocument
@@ -24,6 +27,8 @@ _DOCUMENT_NAMES = frozenset(
     {
         "action",
         "at",
+        "candidates",
+        "caveats",
         "changes",
         "conflicts",
         "diff",
@@ -32,6 +37,8 @@ _DOCUMENT_NAMES = frozenset(
         "log",
         "observe",
         "redo",
+        "replaced",
+        "schema_version",
         "state_vector",
         "to_dict",
         "undo",
@@ -59,16 +66,25 @@ class Document:
     ({'on': True}, ['switch'])
     """
 
+    __crdtsync_declared__: ClassVar[Schema]
     __crdtsync_schema__: ClassVar[Schema]
     schema_version: ClassVar[int] = 1
     _live: LiveDocument
     _node: RecordNode
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        strategy: Strategy | None = None,
+        presence: Presence | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init_subclass__(**kwargs)
-        schema = read_schema(cls, _DOCUMENT_NAMES, top=True, frame=1)
-        cls.__crdtsync_schema__ = schema
-        for spec in schema.fields.values():
+        cls.__crdtsync_declared__ = read_schema(
+            cls, _DOCUMENT_NAMES, top=True, strategy=strategy, presence=presence, frame=1
+        )
+        cls.__crdtsync_schema__ = cls.__crdtsync_declared__.bind()
+        for spec in cls.__crdtsync_schema__.fields.values():
             setattr(cls, spec.name, FieldAccess(spec))
 
     if not TYPE_CHECKING:
@@ -138,9 +154,40 @@ class Document:
         """Return a digest of the view: equal views have equal ones, on every machine."""
         return hashlib.sha256(encode(self.to_dict())).hexdigest()
 
+    def candidates(self, field: str) -> tuple[Candidate[Any], ...]:
+        """Return the live writes to a plain field: several while replicas disagree.
+
+        Raises:
+            KeyError: there is no such plain field.
+        """
+        return self._node.candidates(field)
+
     def conflicts(self) -> list[Conflict]:
-        """Return the fields with several concurrent writes; writing such a field settles it."""
+        """Return the fields that are in conflict, in the order of paths.
+
+        Those are fields with several writes that had not seen each other, and fields in which
+        records are at odds with others. Writing such a field settles it. `observe` and `changes`
+        tell when conflicts arise and when they are settled.
+        """
         return self._live.conflicts()
 
+    def replaced(self, conflict: Conflict, candidate: Candidate[Any]) -> Any:
+        """Return what the field held when a candidate was written, as its author saw it.
 
-Document.__crdtsync_schema__ = Schema(Document, {})
+        This replays the log up to there: for people to look at, not for every keystroke.
+
+        Raises:
+            LookupError: the log does not hold that entry.
+        """
+        return self._live.replaced(conflict.path, candidate.replica, candidate.seq)
+
+    def caveats(self) -> list[Caveat]:
+        """Return what is not read here as it was meant: nothing, in the ordinary case.
+
+        Work under a newer version of the app's schema is held and passed on, but not shown; where
+        a conflict should be decided by a strategy that is not at hand, the last write is shown.
+        """
+        return self._live.caveats()
+
+
+Document.__crdtsync_declared__ = Document.__crdtsync_schema__ = Schema(Document, {})

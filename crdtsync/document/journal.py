@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 
 from crdtsync.log import Entry
 
-__all__ = ["Journal", "Snapshot"]
+__all__ = ["Journal", "Loadable", "Snapshot"]
 
 
 class Snapshot(NamedTuple):
@@ -26,18 +26,42 @@ class Snapshot(NamedTuple):
     slots: dict[str, bytes]
 
 
-class Journal(Protocol):
-    """One document's logs, durably kept.
+class Loadable(Protocol):
+    """What a document can be materialized from.
 
     Attributes:
         name: of the document.
         replica: our id.
-        sent: number up to which somebody else may have seen our entries.
-        acknowledged: number up to which our entries can no longer be refused.
     """
 
     name: str
     replica: int
+
+    def snapshot(self) -> Snapshot | None:
+        """Return the newest snapshot."""
+        ...
+
+    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
+        """Yield the entries above a state vector in causal order, checked against their chains.
+
+        Raises:
+            CorruptLogError: a stored entry does not fit.
+        """
+        ...
+
+    def set_damage_aside(self) -> None:
+        """Keep what does not fit any more out of the way, so that the rest can be read."""
+        ...
+
+
+class Journal(Loadable, Protocol):
+    """One document's logs, durably kept.
+
+    Attributes:
+        sent: number up to which somebody else may have seen our entries.
+        acknowledged: number up to which our entries can no longer be refused.
+    """
+
     sent: int
     acknowledged: int
 
@@ -75,22 +99,6 @@ class Journal(Protocol):
         """
         ...
 
-    def snapshot(self) -> Snapshot | None:
-        """Return the newest snapshot."""
-        ...
-
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before."""
-        ...
-
-    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
-        """Yield the entries above a state vector in causal order, checked against their chains.
-
-        Raises:
-            CorruptLogError: a stored entry does not fit.
-        """
-        ...
-
-    def set_damage_aside(self) -> None:
-        """Keep what does not fit any more out of the way, so that the rest can be read."""
         ...

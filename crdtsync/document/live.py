@@ -18,7 +18,10 @@ import pycrdt
 
 from crdtsync.codec import check_value
 from crdtsync.document.action import Action, JoinedAction, NestedAction, current_action
+from crdtsync.document.causality import causal_past
+from crdtsync.document.caveats import Caveat, caveats
 from crdtsync.document.change import Change, Observers
+from crdtsync.document.conflict import Conflict
 from crdtsync.document.crdt import clocks
 from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.materialize import (
@@ -28,12 +31,12 @@ from crdtsync.document.materialize import (
     slot_events,
 )
 from crdtsync.document.node import Node
+from crdtsync.document.past import view_at
 from crdtsync.document.path import Path
 from crdtsync.document.record import RecordNode
 from crdtsync.document.schema import Schema
 from crdtsync.document.table import TableEdit
-from crdtsync.document.value import Conflict
-from crdtsync.document.view import View
+from crdtsync.document.view import NO_EFFECTS, View
 from crdtsync.document.writer import Writer
 from crdtsync.errors import ActionError, StorageError
 from crdtsync.log import Entry
@@ -65,8 +68,9 @@ class LiveDocument:
         self.journal = journal
         self.observers = Observers()
         self._schema_version = schema_version
-        self.view = View(schema, journal.users)
+        self.view = View(schema, journal.users, schema_version)
         self._action: Action | None = None
+        self._announced = False
         self._deferred: list[Entry] = []
         self._capture = Capture()
         self._subscription: Any = None
@@ -96,8 +100,17 @@ class LiveDocument:
 
     def conflicts(self) -> list[Conflict]:
         """Return what is at odds."""
-        found = (node.conflict() for node in self.view.conflicts())
-        return [conflict for conflict in found if conflict is not None]
+        return self.view.conflicts()
+
+    def caveats(self) -> list[Caveat]:
+        """Return what is not read here as it was meant."""
+        return caveats(self.view, self._without_effect)
+
+    def replaced(self, path: Path, replica: int, seq: int) -> Any:
+        """Return what a field held when an entry wrote it."""
+        past = causal_past(self.journal.entries(), replica, seq)
+        view = view_at(self.journal, self.schema, self._schema_version, past)
+        return view.at(path).plain()
 
     def observe(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Tell `callback` of every change from now on."""
@@ -222,17 +235,19 @@ class LiveDocument:
         time = journal.tick()
         updates = self._capture.updates = []
         try:
-            with Writer(self._doc, view.slots, journal, seq, time) as writer:
+            with Writer(self._doc, view.slots, journal, seq, time, self._schema_version) as writer:
                 for node, edit in action.edits.items():
                     node.write(writer, edit)
+                if not self._announced:
+                    self._announce(writer)
             if not updates:
                 return
             update = updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
             entry = journal.record(
                 time, action.name, action.arguments, update, self._schema_version
             )
-            for slot_node, (pairs, slots) in writer.installs.items():
-                slot_node.install(pairs, slots)
+            effects = view.install(writer.installs, tell=bool(self.observers))
+            self._announced = True
             self._grow(len(entry.data))
         except BaseException as error:
             self._go_back(error)
@@ -243,7 +258,14 @@ class LiveDocument:
             paths = dict.fromkeys(
                 path for node, edit in action.edits.items() for path in _paths(node, edit)
             )
-            self.observers.tell(Change(journal.name, "local", (entry,), tuple(paths)))
+            effects = effects._replace(paths=tuple(paths))
+            self.observers.tell(Change(journal.name, "local", (entry,), *effects))
+
+    def _announce(self, writer: Writer) -> None:
+        """Say in the document by which rules our schema version is to be read."""
+        rules = self.view.judges.unannounced()
+        if rules is not None:
+            writer.put_own(self.view.announcement(self._schema_version), rules)
 
     # --- following -----------------------------------------------------------------------------
 
@@ -260,14 +282,14 @@ class LiveDocument:
             except BaseException as error:
                 self._go_back(error)
                 raise
-        paths: dict[Path, None] = {}
+        effects = NO_EFFECTS
         if not applied:
             self.load()
         else:
-            paths = view.take(events, tell=bool(self.observers))
+            effects = view.take(events, tell=bool(self.observers))
         self._grow(sum(len(entry.data) for entry in entries))
         if self.observers:
-            self.observers.tell(Change(self.journal.name, "remote", tuple(entries), tuple(paths)))
+            self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
 
     # --- loading -------------------------------------------------------------------------------
 
@@ -281,6 +303,7 @@ class LiveDocument:
         self._doc = material.doc
         self._subscription = self._doc.observe(self._capture)
         self._without_effect = material.without_effect
+        self._announced = False
         self._tail_bytes = material.tail_bytes
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()

@@ -20,7 +20,7 @@ from typing import Any
 import pycrdt
 
 from crdtsync.document.crdt import clocks, is_crdt_failure
-from crdtsync.document.journal import Journal, Snapshot
+from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
 from crdtsync.errors import CorruptLogError
 from crdtsync.log import Entry, check_structs
@@ -28,6 +28,7 @@ from crdtsync.log import Entry, check_structs
 __all__ = [
     "Material",
     "apply_entries",
+    "live_slots_of",
     "materialize",
     "paused_collection",
     "slot_changes",
@@ -57,7 +58,7 @@ class Material:
     without_effect: dict[tuple[int, int], str] = field(default_factory=dict)
 
 
-def materialize(journal: Journal) -> Material:
+def materialize(journal: Loadable) -> Material:
     """Load a document from its log, as far as that can be done."""
     left_out: dict[tuple[int, int], str] = {}
     material: Material | None = None
@@ -124,6 +125,12 @@ def slot_events(doc: pycrdt.Doc[Any]) -> Iterator[list[Any]]:
         subscription.drop()
 
 
+def live_slots_of(doc: pycrdt.Doc[Any]) -> dict[str, bytes]:
+    """List the live slots of a CRDT document. Slow: the library hands over one after the other."""
+    slots = doc.get(ROOT, type=pycrdt.Map)
+    return {k: bytes(data) for k, data in slots.items() if isinstance(data, bytes | bytearray)}
+
+
 def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes | None]]:
     """Yield (key, bytes) of slots that were set, (key, None) of those that were deleted."""
     for event in events:
@@ -133,7 +140,7 @@ def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, byt
             yield key, bytes(data) if isinstance(data, bytes | bytearray) else None
 
 
-def _quickly(journal: Journal, snapshot: Snapshot | None) -> Material | None:
+def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:
     """Load from the snapshot on; None if an entry cannot be applied."""
     material = Material(pycrdt.Doc(client_id=journal.replica))
     vector: dict[int, int] = {}
@@ -167,7 +174,7 @@ def _apply_snapshot(doc: pycrdt.Doc[Any], snapshot: Snapshot) -> bool:
     return clocks(doc) == snapshot.clocks
 
 
-def _carefully(journal: Journal, left_out: dict[tuple[int, int], str]) -> Material | None:
+def _carefully(journal: Loadable, left_out: dict[tuple[int, int], str]) -> Material | None:
     """Load entry by entry, leaving out those that cannot be applied.
 
     Args:
@@ -198,9 +205,7 @@ def _carefully(journal: Journal, left_out: dict[tuple[int, int], str]) -> Materi
         if begin is not None and clocks(doc).get(entry.replica, 0) <= begin:
             left_out[name] = "it builds on structs that are missing"
             return None
-    slots = doc.get(ROOT, type=pycrdt.Map)
-    live = {k: bytes(data) for k, data in slots.items() if isinstance(data, bytes | bytearray)}
-    return Material(doc, live, without_effect=left_out)
+    return Material(doc, live_slots_of(doc), without_effect=left_out)
 
 
 @contextmanager

@@ -49,11 +49,15 @@ class Node:
     @property
     def keys(self) -> Path:
         """The path that an app knows it by."""
-        return split(self.path)
+        path = split(self.path)
+        return path if self.owner is None else self.owner.view.as_declared(path)
 
     def clear(self) -> None:
         """Forget everything, before the document is materialized anew."""
         raise NotImplementedError
+
+    def rejudge(self) -> None:
+        """Decide anew when somebody looks: the rules are others now."""
 
     def nested(self) -> Iterable[RecordNode]:
         """Return the records below it, whether they exist or not."""

@@ -7,22 +7,23 @@ seen. Nothing of a deleted record is thrown away, so one that comes back is whol
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from crdtsync.document.access import FieldAccess
 from crdtsync.document.counter import CounterNode
+from crdtsync.document.declaration import FieldOptions, field, read_schema
 from crdtsync.document.lists import ListNode
 from crdtsync.document.node import Node, SlotNode
 from crdtsync.document.path import escape, unescape
-from crdtsync.document.schema import MISSING, FieldOptions, FieldSpec, Schema, field, read_schema
+from crdtsync.document.presence import is_present, seen_by
+from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.document.sets import SetNode
 from crdtsync.document.slots import Slot
 from crdtsync.document.text import TextNode
-from crdtsync.document.value import ValueNode
-from crdtsync.strategy import Candidate, Removal
-from crdtsync.vector import from_pairs, to_pairs
+from crdtsync.document.value import ColumnValueNode, ValueNode
+from crdtsync.strategy import Candidate, Presence, Removal, Strategy
+from crdtsync.vector import to_pairs
 
 if TYPE_CHECKING:
     from crdtsync.document.live import LiveDocument
@@ -32,10 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PresenceNode", "Record", "RecordNode"]
 
-_log = logging.getLogger("crdtsync.strategy")
-
 SLOT_KINDS = frozenset({"value", "counter"})
 """Kinds of fields that are one node of slots."""
+_TABLE_DEPTH = 2
 
 
 class PresenceNode(SlotNode):
@@ -48,21 +48,12 @@ class PresenceNode(SlotNode):
         return [
             Removal(slot.replica, slot.seq, slot.time, seen)
             for slot in self.slots()
-            if (seen := _seen(slot)) is not None
+            if (seen := seen_by(slot)) is not None
         ]
 
     def additions(self) -> list[Slot]:
         """Return the live additions."""
         return [slot for slot in self.slots() if slot.value is True]
-
-
-def _seen(slot: Slot) -> dict[int, int] | None:
-    if type(slot.value) is not list:
-        return None
-    try:
-        return from_pairs(slot.value)
-    except (TypeError, ValueError):
-        return None
 
 
 class RecordNode(Node):
@@ -87,20 +78,21 @@ class RecordNode(Node):
         """Return the node of a declared field."""
         node = self.children.get(name)
         if node is None:
-            path = f"{self.path}/{name}" if self.path else name
-            node = self.children[name] = self._make(self.schema.fields[name], path)
+            spec = self.schema.fields[name]
+            path = f"{self.path}/{spec.stored}" if self.path else spec.stored
+            node = self.children[name] = self._make(spec, path)
         return node
 
     def _make(self, spec: FieldSpec, path: str) -> Node:
         match spec.kind:
             case "value":
-                assert spec.strategy is not None
-                default = None if spec.default is MISSING else spec.default
-                return ValueNode(path, self, default, spec.strategy)
+                if self.table is not None and spec.name in self.table.columns:
+                    return ColumnValueNode(path, self, spec)
+                return ValueNode(path, self, spec)
             case "counter":
                 return CounterNode(path, self)
             case "set":
-                return SetNode(path, self)
+                return SetNode(path, self, spec)
             case "text":
                 return TextNode(path, self)
             case "list":
@@ -113,7 +105,7 @@ class RecordNode(Node):
         left = len(segments) - at
         if left == 0:
             return self.presence
-        spec = self.schema.fields.get(segments[at])
+        spec = self.schema.stored.get(segments[at])
         if spec is None:
             return None
         node = self.child(spec.name)
@@ -127,6 +119,19 @@ class RecordNode(Node):
             record: RecordNode = node.record(unescape(segments[at + 1]))
             return record.descend(segments, at + 2)
         return None
+
+    def declares(self, segments: list[str], at: int) -> bool:
+        """Tell whether the CRDT type of a path is a declared text or list."""
+        spec = self.schema.stored.get(segments[at])
+        if spec is None:
+            return False
+        left = len(segments) - at - 1
+        if spec.kind != "table":
+            return left == 0
+        if left < _TABLE_DEPTH:
+            return False
+        record: RecordNode = self.child(spec.name).record(unescape(segments[at + 1]))
+        return record.declares(segments, at + 2)
 
     def slot_nodes(self) -> Iterator[SlotNode]:
         """Yield every node of slots that belongs to the record, nested records' included."""
@@ -158,19 +163,13 @@ class RecordNode(Node):
         removals = presence.tombstones()
         if not removals:
             return any(node.slots() for node in self.slot_nodes())
-        users = self.view.users
         writes = [
-            Candidate(slot.value, slot.replica, users.get(slot.replica), slot.seq, slot.time)
+            slot
             for node in self.slot_nodes()
             for slot in (presence.additions() if node is presence else _writes(node))
         ]
-        writes.sort(key=lambda write: (write.time, write.replica, write.seq))
         assert self.table is not None
-        try:
-            return self.table.strategy.present(writes, removals)
-        except Exception:
-            _log.exception("presence strategy %s failed", self.table.strategy.name)
-            return True
+        return is_present(self.view, self.table.spec, self.path, writes, removals)
 
     def slots_changed(self, *, grown: bool) -> None:
         """Note that slots of the record changed; find out about its presence when asked."""
@@ -178,6 +177,8 @@ class RecordNode(Node):
             return
         presence = self.presence
         assert presence is not None
+        for column in self.table.columns.values():
+            column.touch(self.key)
         if not (self._exists and grown and len(presence.pairs) <= 1 and not presence.tombstones()):
             self._exists = None
             self.table.keys_cache = None
@@ -202,6 +203,19 @@ class RecordNode(Node):
             seen = {**self.seen(), writer.replica: writer.seq}
             writer.put(self.presence, to_pairs(seen))
 
+    def candidates(self, name: str) -> tuple[Candidate[Any], ...]:
+        """Return the live writes to a plain field."""
+        node = self.child(name)
+        if not isinstance(node, ValueNode):
+            raise KeyError(name)
+        return node.candidates()
+
+    def rejudge(self) -> None:
+        """Decide anew, by the rules that are announced now, when somebody looks."""
+        self._exists = None
+        for node in self.children.values():
+            node.rejudge()
+
     def clear(self) -> None:
         self._exists = None
         if self.presence is not None:
@@ -218,7 +232,7 @@ def _writes(node: SlotNode) -> tuple[Slot, ...]:
     return tuple(node.additions()) if isinstance(node, PresenceNode) else node.slots()
 
 
-_RECORD_NAMES = frozenset({"key"})
+_RECORD_NAMES = frozenset({"candidates", "key", "to_dict"})
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(field, FieldOptions))
@@ -240,15 +254,22 @@ class Record:
     Task(key='t1', title='Buy oat milk', notes='')
     """
 
-    __crdtsync_schema__: ClassVar[Schema]
+    __crdtsync_declared__: ClassVar[Schema]
     _live: LiveDocument
     _node: RecordNode
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(
+        cls,
+        *,
+        strategy: Strategy | None = None,
+        presence: Presence | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init_subclass__(**kwargs)
-        schema = read_schema(cls, _RECORD_NAMES, top=False, frame=1)
-        cls.__crdtsync_schema__ = schema
-        for spec in schema.fields.values():
+        cls.__crdtsync_declared__ = read_schema(
+            cls, _RECORD_NAMES, top=False, strategy=strategy, presence=presence, frame=1
+        )
+        for spec in cls.__crdtsync_declared__.fields.values():
             setattr(cls, spec.name, FieldAccess(spec))
 
     if not TYPE_CHECKING:
@@ -271,9 +292,17 @@ class Record:
         return self._node.key
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name not in self.__crdtsync_schema__.fields:
+        if name not in self.__crdtsync_declared__.fields:
             raise AttributeError(f"{type(self).__name__} declares no field {name!r}")
         object.__setattr__(self, name, value)
+
+    def candidates(self, field: str) -> tuple[Candidate[Any], ...]:
+        """Return the live writes to a plain field: several while replicas disagree.
+
+        Raises:
+            KeyError: there is no such plain field.
+        """
+        return self._node.candidates(field)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the committed fields as plain Python, sharing nothing."""

@@ -1,31 +1,28 @@
-"""Schemas: what a `Document` or `Record` class declares, read from its annotations.
+"""Schemas: which kind of field stands where, and which strategy decides it.
 
-A schema is data. The rest of the package asks it which kind of field stands where, and never looks
-at annotations itself.
+A schema is data, read from a class by `declaration`. A class alone leaves strategies open that
+stand in a wider scope: the table that its records are in, the document. `Schema.bind` fills them
+in, and gives each field the path by which its rule is known: `tasks/*/status`.
+
+Source of the rules for change: Kleppmann, "Designing Data-Intensive Applications", ch. 4 (readers
+and writers of several schema versions at once).
 """
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import sys
-import types
-import typing
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
-from crdtsync.codec import check_value, copy_value, encode
-from crdtsync.document.slots import ROOT
-from crdtsync.errors import SchemaError
-from crdtsync.strategy import Presence, Strategy, load_strategy
+from crdtsync.document.rule import DEFAULT_PRESENCE, DEFAULT_STRATEGY, Rule, rule_of
+from crdtsync.strategy import ColumnStrategy, Presence, Strategy, load_strategy
 
-__all__ = ["MISSING", "FieldOptions", "FieldSpec", "Kind", "Schema", "field", "read_schema"]
+__all__ = ["MISSING", "FieldSpec", "Kind", "Schema", "Upcast"]
 
 Kind: TypeAlias = Literal["value", "counter", "set", "text", "list", "table"]
-
-DEFAULT_STRATEGY = "lww"
-DEFAULT_PRESENCE = "add-wins"
+Upcast: TypeAlias = Callable[[Any], Any]
 
 
 class _Missing:
@@ -37,171 +34,149 @@ MISSING: Any = _Missing()
 """Stands for a default that was not given."""
 
 
-@dataclass(frozen=True, slots=True)
-class FieldOptions:
-    """What `field()` was told, until the class is read."""
-
-    default: Any
-    strategy: Strategy | None
-    presence: Presence | None
-
-
-def field(
-    *,
-    default: Any = MISSING,
-    strategy: Strategy | None = None,
-    presence: Presence | None = None,
-) -> Any:
-    """Declare a field with more than a default.
-
-    Args:
-        default: the value of a plain field that nobody has written.
-        strategy: who decides a plain field between concurrent writes; `LastWriterWins` by default.
-        presence: who decides a table's records between deletion and work; `AddWins` by default.
-    """
-    return FieldOptions(default, strategy, presence)
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSpec:
     """One declared field.
 
     Attributes:
         name: the attribute's name.
         kind: what is kept under it.
+        stored: the path segment that it is stored under; its first name, where it was renamed.
         default: of a plain field; MISSING where a new record must be given one.
-        strategy: of a plain field.
-        presence: of a table.
+        types: what a plain field's annotation admits; None if that is anything, or beyond telling.
+        strategy: of a plain field; of a table, the default of its records' plain fields.
+        presence: of a table or set; None for a set whose removals need no trace.
+        formerly: strategies that earlier schema versions had here.
+        upcasts: schema version to the function that turns its values into the next version's.
         record: the schema of a table's records.
+        path: the path by which its rule is known, once bound.
     """
 
     name: str
     kind: Kind
+    stored: str
     default: Any = MISSING
+    types: tuple[type, ...] | None = None
     strategy: Strategy | None = None
     presence: Presence | None = None
+    formerly: tuple[Any, ...] = ()
+    upcasts: Mapping[int, Upcast] = dataclasses.field(default_factory=dict)
     record: Schema | None = None
+    path: str = ""
+
+    @property
+    def judge(self) -> Any:
+        """What decides here: a strategy for a plain field, a presence for a table or set."""
+        return self.strategy if self.kind == "value" else self.presence
+
+    @property
+    def is_column(self) -> bool:
+        """Whether the records of a table are decided together."""
+        return self.kind == "value" and isinstance(self.strategy, ColumnStrategy)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Schema:
     """What one class declares.
 
     Attributes:
         cls: the class.
-        fields: its fields in the order of declaration.
+        fields: its fields by name, in the order of declaration.
+        strategy: the default of its plain fields, if the class gives one.
+        presence: the default of its tables and sets, if the class gives one.
     """
 
     cls: type
     fields: Mapping[str, FieldSpec]
+    strategy: Strategy | None = None
+    presence: Presence | None = None
 
-    def rules(self, prefix: str = "") -> dict[str, str]:
-        """Return the conflict rule of every path: `{"tasks/*/title": "value lww 1"}`."""
-        rules: dict[str, str] = {}
+    @cached_property
+    def stored(self) -> Mapping[str, FieldSpec]:
+        """The fields by the path segments that they are stored under."""
+        return {spec.stored: spec for spec in self.fields.values()}
+
+    @cached_property
+    def columns(self) -> tuple[FieldSpec, ...]:
+        """The fields in which a table's records are decided together."""
+        return tuple(spec for spec in self.fields.values() if spec.is_column)
+
+    def bind(
+        self,
+        strategy: Strategy | None = None,
+        presence: Presence | None = None,
+        prefix: str = "",
+    ) -> Schema:
+        """Return the schema as it holds in one place, every strategy filled in.
+
+        The nearest one counts: of the field, of its table, of the record's class, of what that
+        table stands in, of the document.
+
+        Args:
+            strategy: what the place says of plain fields.
+            presence: what the place says of tables and sets.
+            prefix: the rule path of the place.
+        """
+        strategy, presence = strategy or self.strategy, presence or self.presence
+        bound = {
+            name: _bind_field(spec, strategy, presence, prefix)
+            for name, spec in self.fields.items()
+        }
+        return dataclasses.replace(self, fields=bound)
+
+    def specs(self) -> dict[str, FieldSpec]:
+        """Return every field of a bound schema, those of nested records included, by its path."""
+        specs: dict[str, FieldSpec] = {}
         for spec in self.fields.values():
-            path = prefix + spec.name
-            judge = spec.strategy or spec.presence
-            rules[path] = f"{spec.kind} {judge.name} {judge.version}" if judge else spec.kind
+            specs[spec.path] = spec
             if spec.record is not None:
-                rules |= spec.record.rules(f"{path}/*/")
+                specs |= spec.record.specs()
+        return specs
+
+    def rules(self) -> dict[str, Rule]:
+        """Return the rule of every path of a bound schema that has another than the default."""
+        rules: dict[str, Rule] = {}
+        for path, spec in self.specs().items():
+            rule = None if spec.judge is None else rule_of(spec.judge)
+            if rule is not None and not rule.is_default(spec.kind):
+                rules[path] = rule
         return rules
 
     def describe(self) -> list[dict[str, Any]]:
-        """Return the schema as plain data, from which a store can be read without the class."""
-        described: list[dict[str, Any]] = []
-        for spec in self.fields.values():
-            judge = spec.strategy or spec.presence
-            record = spec.record
-            described.append(
-                {
-                    "name": spec.name,
-                    "kind": spec.kind,
-                    "default": None if spec.default is MISSING else spec.default,
-                    "strategy": judge.name if judge else None,
-                    "record": [record.cls.__name__, record.describe()] if record else None,
-                }
+        """Return a bound schema as data, from which a store can be read without the class."""
+        return [_describe_field(spec) for spec in self.fields.values()]
+
+
+def _bind_field(
+    spec: FieldSpec, strategy: Strategy | None, presence: Presence | None, prefix: str
+) -> FieldSpec:
+    path = prefix + spec.stored
+    match spec.kind:
+        case "value":
+            chosen = spec.strategy or strategy or load_strategy(DEFAULT_STRATEGY)
+            return dataclasses.replace(spec, path=path, strategy=chosen)
+        case "set":
+            return dataclasses.replace(spec, path=path, presence=spec.presence or presence)
+        case "table":
+            assert spec.record is not None
+            inside = spec.record.strategy if spec.strategy is None else spec.strategy
+            record = spec.record.bind(
+                inside or strategy, spec.record.presence or presence, f"{path}/*/"
             )
-        return described
-
-    def fingerprint(self) -> bytes:
-        """Return a digest of `rules`: equal only for classes that settle everything alike."""
-        return hashlib.sha256(encode(self.rules())).digest()
-
-
-_EMPTY = Schema(object, {})
+            chosen_presence = spec.presence or presence or load_strategy(DEFAULT_PRESENCE)
+            return dataclasses.replace(spec, path=path, presence=chosen_presence, record=record)
+        case _:
+            return dataclasses.replace(spec, path=path)
 
 
-def read_schema(cls: type, reserved: frozenset[str], *, top: bool, frame: int) -> Schema:
-    """Read a class's own and inherited annotations.
-
-    Args:
-        cls: the class.
-        reserved: names that its base class needs.
-        top: whether it is a document, whose texts and lists are named at the CRDT's root.
-        frame: how many callers up the class statement stands.
-
-    Raises:
-        SchemaError: a field cannot be stored as declared.
-    """
-    fields: dict[str, FieldSpec] = {}
-    for base in reversed(cls.__mro__[1:]):
-        fields |= getattr(base, "__crdtsync_schema__", _EMPTY).fields
-    for name, hint in _own_annotations(cls, sys._getframe(frame + 1).f_locals).items():
-        if name.startswith("_") or hint is typing.ClassVar:
-            continue
-        if typing.get_origin(hint) is typing.ClassVar:
-            continue
-        where = f"field {name!r} of class {cls.__name__}"
-        if name in reserved or (top and name == ROOT):
-            raise SchemaError(f"{where}: the name is taken by crdtsync; choose another")
-        fields[name] = _read_field(name, hint, vars(cls).get(name, MISSING), where)
-    return Schema(cls, fields)
-
-
-def _own_annotations(cls: type, scope: Mapping[str, Any]) -> dict[str, Any]:
-    """Evaluate the annotations of a class statement with the names that it could see."""
-    holder = types.SimpleNamespace(__annotations__=inspect.get_annotations(cls))
-    module = vars(sys.modules[cls.__module__]) if cls.__module__ in sys.modules else {}
-    try:
-        return typing.get_type_hints(holder, module, {**scope, cls.__name__: cls})
-    except NameError as error:
-        raise SchemaError(
-            f"class {cls.__name__}: {error}; define the classes that its fields use before it"
-        ) from error
-
-
-def _read_field(name: str, hint: Any, declared: Any, where: str) -> FieldSpec:
-    if not isinstance(declared, FieldOptions):
-        declared = FieldOptions(declared, None, None)
-    kind = _kind(hint)
-    if kind == "value":
-        if declared.presence is not None:
-            raise SchemaError(f"{where}: only tables have a presence strategy")
-        default = declared.default
-        if default is not MISSING:
-            try:
-                check_value(default)
-            except (TypeError, ValueError) as error:
-                raise SchemaError(f"{where}: its default cannot be stored: {error}") from error
-            default = copy_value(default)
-        return FieldSpec(name, kind, default, declared.strategy or load_strategy(DEFAULT_STRATEGY))
-    if declared.default is not MISSING:
-        raise SchemaError(f"{where}: a {kind} always begins empty and takes no default")
-    if declared.strategy is not None:
-        raise SchemaError(f"{where}: a {kind} merges by itself and takes no strategy")
-    if kind != "table":
-        if declared.presence is not None:
-            raise SchemaError(f"{where}: only tables have a presence strategy")
-        return FieldSpec(name, kind)
-    arguments = typing.get_args(hint)
-    record = getattr(arguments[0], "__crdtsync_schema__", None) if arguments else None
-    if record is None:
-        raise SchemaError(f"{where}: say of which Record class the table is: Table[Task]")
-    presence = declared.presence or load_strategy(DEFAULT_PRESENCE)
-    return FieldSpec(name, kind, presence=presence, record=record)
-
-
-def _kind(hint: Any) -> Kind:
-    origin = typing.get_origin(hint) or hint
-    kind: Kind = getattr(origin, "__crdtsync_kind__", "value")
-    return kind
+def _describe_field(spec: FieldSpec) -> dict[str, Any]:
+    rule = None if spec.judge is None else rule_of(spec.judge)
+    record = spec.record
+    return {
+        "name": spec.name,
+        "stored": spec.stored,
+        "kind": spec.kind,
+        "default": None if spec.default is MISSING else spec.default,
+        "rule": None if rule is None else list(rule),
+        "record": None if record is None else [record.cls.__name__, record.describe()],
+    }

@@ -1,7 +1,8 @@
 """Sets: an element is in if some replica added it and no removal has seen that.
 
 Each element is a path of its own below the set's. Adding writes a slot there, removing deletes the
-slots seen there, so an element added again elsewhere meanwhile stays.
+slots seen there, so an element added again elsewhere meanwhile stays. Where another presence
+strategy is to decide between the two, a removal leaves a slot as well: the writes that it has seen.
 
 Source: Bieniusa et al., "An Optimized Conflict-free Replicated Set", INRIA RR-8083, 2012.
 """
@@ -16,7 +17,11 @@ from crdtsync.codec import check_value, encode
 from crdtsync.document.handle import Handle
 from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path, escape
+from crdtsync.document.presence import is_present, seen_by
+from crdtsync.document.schema import FieldSpec
 from crdtsync.document.slots import Slot
+from crdtsync.strategy import Removal
+from crdtsync.vector import to_pairs
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
@@ -55,9 +60,30 @@ class ElementNode(SlotNode):
         return self.parent.keys
 
     def install(self, pairs: Pairs, slots: tuple[Slot, ...] | None = None) -> None:
-        if bool(pairs) != bool(self.pairs):
+        if bool(pairs) != bool(self.pairs) or self.parent.spec.presence is not None:
             self.parent.value_cache = None
         super().install(pairs, slots)
+
+    def additions(self) -> list[Slot]:
+        """Return the live slots that hold the element itself: it is never a list."""
+        return [slot for slot in self.slots() if type(slot.value) is not list]
+
+    def removals(self) -> list[Removal]:
+        """Return the live slots that say it was removed."""
+        return [
+            Removal(slot.replica, slot.seq, slot.time, seen)
+            for slot in self.slots()
+            if (seen := seen_by(slot)) is not None
+        ]
+
+    def is_in(self) -> bool:
+        """Tell whether the element is in the set."""
+        additions = self.additions()
+        if len(additions) == len(self.pairs):
+            return bool(additions)
+        spec, owner = self.parent.spec, self.owner
+        assert owner is not None
+        return is_present(owner.view, spec, self.path, additions, self.removals())
 
 
 class SetEdit:
@@ -75,10 +101,11 @@ class SetEdit:
 class SetNode(Node):
     """State of a set."""
 
-    __slots__ = ("elements", "value_cache")
+    __slots__ = ("elements", "spec", "value_cache")
 
-    def __init__(self, path: str, owner: RecordNode) -> None:
+    def __init__(self, path: str, owner: RecordNode, spec: FieldSpec) -> None:
         super().__init__(path, owner)
+        self.spec = spec
         self.elements: dict[str, ElementNode] = {}
         self.value_cache: dict[str, Any] | None = None
 
@@ -94,11 +121,14 @@ class SetNode(Node):
         """The elements that are in, by segment."""
         if self.value_cache is None:
             self.value_cache = {
-                segment: node.slots()[-1].value
+                segment: node.additions()[-1].value
                 for segment, node in sorted(self.elements.items())
-                if node.slots()
+                if node.pairs and node.additions() and node.is_in()
             }
         return self.value_cache
+
+    def rejudge(self) -> None:
+        self.value_cache = None
 
     def clear(self) -> None:
         self.value_cache = None
@@ -113,6 +143,9 @@ class SetNode(Node):
             node = self.element(segment)
             if present:
                 writer.put(node, element)
+            elif self.spec.presence is not None:
+                seen = {slot.replica: slot.seq for slot in node.slots()}
+                writer.put(node, to_pairs(seen | {writer.replica: writer.seq}))
             elif node.pairs:
                 writer.remove(node)
 

@@ -1,9 +1,12 @@
 """Slots: one replica's live write to one path.
 
 All slots of a document live in one CRDT map. A slot's key is `path@replica.generation`, its value
-the CBOR of `[seq, time, value]`. To write a field, a replica deletes every slot it sees on that
-path and sets a fresh one of its own: concurrent writes survive side by side, and a write that has
-seen another always replaces it, whatever the clocks say.
+the CBOR of `[seq, time, value, base?, schema?]`. To write a field, a replica deletes every slot it
+sees on that path and sets a fresh one of its own: concurrent writes survive side by side, and a
+write that has seen another always replaces it, whatever the clocks say.
+
+`base`, where the field's strategy uses it, is `[time, value]` of what the write replaced; `schema`
+is the version of the schema that it was written under, where that is not 1.
 
 **Generations.** A refused write must be removable without harming its neighbours. So the key of a
 slot that is live, or that an unacknowledged entry wrote or deleted, is never used again: while
@@ -19,6 +22,7 @@ from typing import Any, NamedTuple
 from crdtsync.codec import DEPTH_MAX, FLAT, check_value, decode, encode
 from crdtsync.errors import CodecError
 from crdtsync.identity import is_replica_id
+from crdtsync.strategy import Base
 
 __all__ = [
     "ROOT",
@@ -33,6 +37,7 @@ __all__ = [
 
 ROOT = "slots"
 """Name of the root map that holds all slots."""
+_PLAIN_ITEMS = 3
 
 
 class Slot(NamedTuple):
@@ -43,6 +48,8 @@ class Slot(NamedTuple):
     seq: int
     generation: int
     value: Any
+    base: Base[Any] | None = None
+    schema: int = 1
 
 
 def slot_key(path: str, replica: int, generation: int) -> str:
@@ -57,7 +64,16 @@ def path_of(key: str) -> str:
 
 def encode_slot(slot: Slot) -> bytes:
     """Return the bytes of a slot's value."""
-    return encode((slot.seq, slot.time, slot.value), flat=type(slot.value) in FLAT)
+    items: tuple[Any, ...] = (slot.seq, slot.time, slot.value)
+    if slot.schema != 1:
+        items = (*items, _base_items(slot.base), slot.schema)
+    elif slot.base is not None:
+        items = (*items, _base_items(slot.base))
+    return encode(items, flat=len(items) == _PLAIN_ITEMS and type(slot.value) in FLAT)
+
+
+def _base_items(base: Base[Any] | None) -> list[Any] | None:
+    return None if base is None else [base.time, base.value]
 
 
 def decode_slot(key: str, data: bytes) -> Slot | None:
@@ -68,13 +84,26 @@ def decode_slot(key: str, data: bytes) -> Slot | None:
     try:
         replica_text, _, generation_text = key.rpartition("@")[2].partition(".")
         replica, generation = int(replica_text, 16), int(generation_text, 16)
-        seq, time, value = decode(data, depth_max=DEPTH_MAX + 1)
+        seq, time, value, *more = decode(data, depth_max=DEPTH_MAX + 2)
         check_value(value)
+        base, schema = _read_more(*more) if more else (None, 1)
     except (CodecError, ValueError, TypeError):
         return None
     if not (is_replica_id(replica) and type(seq) is int and type(time) is int):
         return None
-    return Slot(time, replica, seq, generation, value)
+    return Slot(time, replica, seq, generation, value, base, schema)
+
+
+def _read_more(base: Any, schema: Any = 1) -> tuple[Base[Any] | None, int]:
+    if type(schema) is not int or schema < 1:
+        raise ValueError(schema)
+    if base is None:
+        return None, schema
+    time, value = base
+    check_value(value)
+    if type(time) is not int:
+        raise TypeError(time)
+    return Base(value, time), schema
 
 
 def live_slots(pairs: Sequence[tuple[str, bytes]]) -> tuple[Slot, ...]:

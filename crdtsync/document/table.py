@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from crdtsync.document.access import register_handle
+from crdtsync.document.column import Column
 from crdtsync.document.handle import Handle
 from crdtsync.document.node import Node
 from crdtsync.document.record import Record, RecordNode, record_path
-from crdtsync.document.schema import MISSING, Schema
-from crdtsync.strategy import Presence
+from crdtsync.document.schema import MISSING, FieldSpec, Schema
 
 if TYPE_CHECKING:
     from crdtsync.document.action import Action
@@ -36,13 +36,17 @@ class TableEdit:
 class TableNode(Node):
     """State of a table: a node for every record there ever was."""
 
-    __slots__ = ("keys_cache", "records", "schema", "strategy")
+    __slots__ = ("columns", "keys_cache", "records", "schema", "spec")
 
-    def __init__(self, path: str, owner: RecordNode, schema: Schema, strategy: Presence) -> None:
+    def __init__(self, path: str, owner: RecordNode, spec: FieldSpec) -> None:
         super().__init__(path, owner)
-        self.schema = schema
-        self.strategy = strategy
+        assert spec.record is not None
+        self.spec = spec
+        self.schema = spec.record
         self.records: dict[str, RecordNode] = {}
+        self.columns = {column.name: Column(self, column) for column in self.schema.columns}
+        if self.columns:
+            owner.view.column_tables.append(self)
         self.keys_cache: list[str] | None = None
 
     def record(self, key: str) -> RecordNode:
@@ -64,8 +68,17 @@ class TableNode(Node):
     def nested(self) -> Iterable[RecordNode]:
         return self.records.values()
 
+    def rejudge(self) -> None:
+        self.keys_cache = None
+        for column in self.columns.values():
+            column.forget()
+        for node in self.records.values():
+            node.rejudge()
+
     def clear(self) -> None:
         self.keys_cache = None
+        for column in self.columns.values():
+            column.forget()
         for node in self.records.values():
             node.clear()
 

@@ -7,22 +7,45 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import pycrdt
 
+from crdtsync.document.conflict import Conflict
+from crdtsync.document.disputes import Disputes
+from crdtsync.document.judges import ANNOUNCEMENTS, AnnouncementNode, Judges
 from crdtsync.document.lists import ListNode
 from crdtsync.document.materialize import slot_changes
 from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path
 from crdtsync.document.record import SLOT_KINDS, PresenceNode, RecordNode
 from crdtsync.document.schema import FieldSpec, Schema
-from crdtsync.document.slots import ROOT, path_of
+from crdtsync.document.slots import ROOT, Slot, path_of
 from crdtsync.document.table import TableNode
 from crdtsync.document.text import TextNode
 from crdtsync.document.value import ValueNode
 
-__all__ = ["View"]
+__all__ = ["NO_EFFECTS", "Effects", "View"]
+
+Installs: TypeAlias = dict[SlotNode, tuple[Pairs, tuple[Slot, ...] | None]]
+_PATHLESS = (PresenceNode, AnnouncementNode)
+
+
+class Effects(NamedTuple):
+    """What a change did to the view.
+
+    Attributes:
+        paths: the fields, records, texts and lists touched, in order.
+        arisen: the conflicts that arose or grew.
+        settled: the fields that are no longer in conflict.
+    """
+
+    paths: tuple[Path, ...]
+    arisen: tuple[Conflict, ...]
+    settled: tuple[Path, ...]
+
+
+NO_EFFECTS = Effects((), (), ())
 
 
 class View:
@@ -31,6 +54,7 @@ class View:
     Args:
         schema: what its class declares.
         users: who uses each replica.
+        schema_version: of the class.
 
     Attributes:
         doc: the CRDT document.
@@ -41,18 +65,23 @@ class View:
         changed: texts and lists that the present change from elsewhere touched.
         records: every record there ever was, by its path; the document itself has the empty path.
         watching: whether changes to unread texts and lists must be noticed too.
+        judges: which strategy decides where.
+        column_tables: tables with fields in which their records are decided together.
     """
 
-    def __init__(self, schema: Schema, users: Mapping[int, str]) -> None:
+    def __init__(self, schema: Schema, users: Mapping[int, str], schema_version: int) -> None:
         self.users = users
         self.contested: dict[ValueNode, None] = {}
         self.unheard: dict[TextNode | ListNode, None] = {}
         self.changed: dict[TextNode | ListNode, None] = {}
         self._listening: dict[TextNode | ListNode, None] = {}
         self.watching = False
+        self.column_tables: list[TableNode] = []
         self.records: dict[str, RecordNode] = {}
         self.root = RecordNode("", schema, self, None)
         self._undeclared: dict[str, SlotNode] = {}
+        self._renames = any(spec.name != spec.stored for spec in schema.specs().values())
+        self.judges = Judges(schema, schema_version, self.announcement, self._newest_announced)
 
     def show(self, doc: pycrdt.Doc[Any], slots: Mapping[str, bytes]) -> None:
         """Show a CRDT document, forgetting all that was shown.
@@ -68,6 +97,7 @@ class View:
         self.changed.clear()
         self.root.clear()
         self._undeclared.clear()
+        self.judges.forget()
         for pair in slots.items():
             self.node(path_of(pair[0])).adopt(pair)
         if self.watching:
@@ -80,29 +110,86 @@ class View:
 
     def make_table(self, path: str, owner: RecordNode, spec: FieldSpec) -> TableNode:
         """Return the node of a table field."""
-        assert spec.record is not None
-        assert spec.presence is not None
-        return TableNode(path, owner, spec.record, spec.presence)
+        return TableNode(path, owner, spec)
 
     def node(self, path: str) -> SlotNode:
         """Return the node of a slot's path; one without an owner if it is not declared."""
         owner, _, name = path.rpartition("/")
         record = self.records.get(owner)
         if record is not None:
-            spec = record.schema.fields.get(name)
+            spec = record.schema.stored.get(name)
             if spec is not None and spec.kind in SLOT_KINDS:
-                node: SlotNode = record.child(name)
+                node: SlotNode = record.child(spec.name)
                 return node
-        found = self.root.descend(path.split("/"), 0) or self._undeclared.get(path)
+        found = self._undeclared.get(path) or self.root.descend(path.split("/"), 0)
         if found is None:
-            found = self._undeclared[path] = SlotNode(path, None)
+            if owner == ANNOUNCEMENTS:
+                found = AnnouncementNode(path, self.rejudge)
+            else:
+                found = SlotNode(path, None)
+            self._undeclared[path] = found
         return found
+
+    def at(self, path: Path) -> Node:
+        """Return the node of a path as an app knows it.
+
+        Raises:
+            KeyError: nothing is declared there.
+        """
+        node: Node = self.root
+        for name in path:
+            match node:
+                case RecordNode():
+                    node = node.child(name)
+                case TableNode():
+                    node = node.record(name)
+                case _:
+                    raise KeyError(path)
+        return node
+
+    def as_declared(self, path: Path) -> Path:
+        """Return a path as an app knows it, with the names that fields were given since."""
+        if not self._renames:
+            return path
+        schema: Schema | None = self.root.schema
+        names: list[str] = []
+        segments = iter(path)
+        for segment in segments:
+            spec = None if schema is None else schema.stored.get(segment)
+            names.append(segment if spec is None else spec.name)
+            schema = None if spec is None else spec.record
+            names += itertools.islice(segments, 1) if schema is not None else ()
+        return tuple(names)
+
+    def unknown_types(self) -> Iterator[str]:
+        """Yield the paths of texts and lists in the CRDT that the schema does not know."""
+        for path in sorted(self.doc.keys()):
+            if path != ROOT and not self.root.declares(path.split("/"), 0):
+                yield path
+
+    def announced_versions(self) -> Iterator[int]:
+        """Yield the schema versions of which rules were announced."""
+        return (n.version for n in self.undeclared() if isinstance(n, AnnouncementNode))
 
     def undeclared(self) -> Iterator[SlotNode]:
         """Yield the live nodes of paths that the schema does not know."""
         return (node for node in self._undeclared.values() if node.pairs)
 
-    def take(self, events: Iterable[Mapping[str, Any]], *, tell: bool) -> dict[Path, None]:
+    def announcement(self, version: int) -> AnnouncementNode:
+        """Return the node in which a schema version's rules are announced."""
+        node = self.node(f"{ANNOUNCEMENTS}/{version}")
+        assert isinstance(node, AnnouncementNode)
+        return node
+
+    def _newest_announced(self) -> int:
+        return max(self.announced_versions(), default=0)
+
+    def rejudge(self) -> None:
+        """Decide everything anew when somebody looks: other rules have been announced."""
+        self.judges.forget()
+        self.root.rejudge()
+
+    def take(self, events: Iterable[Mapping[str, Any]], *, tell: bool) -> Effects:
         """Take over what changed in the map of slots.
 
         Args:
@@ -110,24 +197,42 @@ class View:
             tell: whether anybody wants to know what changed.
 
         Returns:
-            The paths touched, in order; nothing if nobody wants to know.
+            What changed; nothing if nobody wants to know.
         """
         changes: dict[str, dict[str, bytes | None]] = {}
         for key, data in slot_changes(events):
             changes.setdefault(path_of(key), {})[key] = data
-        touched = [(self.node(path), keys) for path, keys in changes.items()]
-        records = {node.owner for node, _ in touched if node.owner is not None} if tell else ()
-        existed = {record: record.exists for record in records}
-        for node, keys in touched:
-            node.install(_merged(node.pairs, keys))
+        installs: Installs = {}
+        for path, keys in changes.items():
+            node = self.node(path)
+            installs[node] = _merged(node.pairs, keys), None
+        effects = self.install(installs, tell=tell)
         if not tell:
             self.changed.clear()
-            return {}
-        paths = {node.keys: None for node, _ in touched if not isinstance(node, PresenceNode)}
-        paths |= {r.keys: None for r, before in existed.items() if r.exists != before}
-        paths |= {root.keys: None for root in self.changed}
+            return effects
+        paths = dict.fromkeys(effects.paths) | {node.keys: None for node in self.changed}
         self.changed.clear()
-        return paths
+        return effects._replace(paths=tuple(paths))
+
+    def install(self, installs: Installs, *, tell: bool) -> Effects:
+        """Let nodes take over what is now stored.
+
+        Args:
+            installs: the slots of each, decoded where that is known.
+            tell: whether anybody wants to know what that changes.
+        """
+        if not tell:
+            for node, (pairs, slots) in installs.items():
+                node.install(pairs, slots)
+            return NO_EFFECTS
+        disputes = Disputes(self, installs)
+        records = {node.owner for node in installs if node.owner is not None}
+        existed = {record: record.exists for record in records}
+        for node, (pairs, slots) in installs.items():
+            node.install(pairs, slots)
+        paths = {node.keys: None for node in installs if not isinstance(node, _PATHLESS)}
+        paths |= {r.keys: None for r, before in existed.items() if r.exists != before}
+        return Effects(tuple(paths), *disputes.outcome())
 
     def listen(self) -> None:
         """Get ready for changes from elsewhere."""
@@ -158,11 +263,21 @@ class View:
             if spec.kind in {"text", "list"}:
                 self.unheard[record.child(spec.name)] = None
 
-    def conflicts(self) -> Iterator[ValueNode]:
-        """Yield the contested fields of records that exist, in the order of paths."""
-        for node in sorted(self.contested, key=lambda node: node.keys):
-            if len(node.slots()) > 1 and _shown(node):
-                yield node
+    def conflicts(self) -> list[Conflict]:
+        """Return what is at odds in records that exist, in the order of paths."""
+        nodes = dict.fromkeys(filter(self.is_contested, self.contested))
+        for table in self.column_tables:
+            for column in table.columns.values():
+                for key in column.settled():
+                    node = table.record(key).child(column.spec.name)
+                    if _shown(node):
+                        nodes[node] = None
+        found = (node.conflict() for node in sorted(nodes, key=lambda node: node.keys))
+        return [conflict for conflict in found if conflict is not None]
+
+    def is_contested(self, node: ValueNode) -> bool:
+        """Tell whether a field has several live writes, in a record that exists."""
+        return len(node.pairs) > 1 and len(node.slots()) > 1 and _shown(node)
 
 
 def _merged(pairs: Pairs, changes: Mapping[str, bytes | None]) -> Pairs:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.document.slots import Slot, encode_slot, next_generation, slot_key
+from crdtsync.strategy import Base
 
 if TYPE_CHECKING:
     import pycrdt
@@ -28,6 +29,7 @@ class Writer:
         journal: tells whose log it is and how far it got.
         seq: number that the action's entry will have.
         time: its hybrid logical clock.
+        schema_version: under which schema version it is written.
 
     Attributes:
         installs: what each node is to take over: its slots as stored, and decoded where known.
@@ -36,6 +38,7 @@ class Writer:
     __slots__ = (
         "_doc",
         "_journal",
+        "_schema_version",
         "_slots",
         "_transaction",
         "installs",
@@ -44,13 +47,20 @@ class Writer:
     )
 
     def __init__(
-        self, doc: pycrdt.Doc[Any], slots: pycrdt.Map[Any], journal: Journal, seq: int, time: int
+        self,
+        doc: pycrdt.Doc[Any],
+        slots: pycrdt.Map[Any],
+        journal: Journal,
+        seq: int,
+        time: int,
+        schema_version: int,
     ) -> None:
         self._doc = doc
         self._slots = slots
         self._journal = journal
         self.seq = seq
         self.time = time
+        self._schema_version = schema_version
         self.installs: dict[SlotNode, tuple[Pairs, tuple[Slot, ...] | None]] = {}
 
     @property
@@ -72,9 +82,20 @@ class Writer:
         self._transaction = self._doc.transaction()
         self._transaction.__enter__()
 
-    def put(self, node: SlotNode, value: Any) -> None:
-        """Write a slot that replaces every slot seen on its path."""
-        key, data, slot = self._fresh(node, value)
+    @property
+    def sent(self) -> int:
+        """Number up to which somebody else may have seen our entries."""
+        return self._journal.sent
+
+    def put(self, node: SlotNode, value: Any, base: Base[Any] | None = None) -> None:
+        """Write a slot that replaces every slot seen on its path.
+
+        Args:
+            node: where.
+            value: what.
+            base: what it replaces, if that is to be kept.
+        """
+        key, data, slot = self._fresh(node, value, base)
         slots = self._slots
         for seen, _ in self._pairs(node):
             del slots[seen]
@@ -119,10 +140,12 @@ class Writer:
         written = self.installs.get(node) if self.installs else None
         return node.pairs if written is None else written[0]
 
-    def _fresh(self, node: SlotNode, value: Any) -> tuple[str, bytes, Slot]:
+    def _fresh(
+        self, node: SlotNode, value: Any, base: Base[Any] | None = None
+    ) -> tuple[str, bytes, Slot]:
         journal = self._journal
         replica = journal.replica
         own = node.own_slot(replica) if node.pairs else None
         generation = next_generation(own, self.seq, journal.acknowledged)
-        slot = Slot(self.time, replica, self.seq, generation, value)
+        slot = Slot(self.time, replica, self.seq, generation, value, base, self._schema_version)
         return slot_key(node.path, replica, generation), encode_slot(slot), slot
