@@ -6,11 +6,13 @@ Begin with `Replica` and `Document`; strategies are in `crdtsync.strategies`, al
 """
 
 from crdtsync.document import (
+    Caveat,
     Change,
     Conflict,
     Counter,
     Document,
     List,
+    PastAction,
     Record,
     Set,
     Table,
@@ -21,11 +23,13 @@ from crdtsync.document import (
 from crdtsync.replica import Replica
 
 __all__ = [
+    "Caveat",
     "Change",
     "Conflict",
     "Counter",
     "Document",
     "List",
+    "PastAction",
     "Record",
     "Replica",
     "Set",

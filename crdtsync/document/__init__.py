@@ -10,9 +10,9 @@ from crdtsync.document.change import Change
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.counter import Counter
 from crdtsync.document.declaration import field
-from crdtsync.document.described import described_document
+from crdtsync.document.described import check_kinds, described_document
 from crdtsync.document.document import Document
-from crdtsync.document.history import Log
+from crdtsync.document.history import Log, PastAction
 from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.lists import List
 from crdtsync.document.live import LiveDocument
@@ -32,6 +32,7 @@ __all__ = [
     "List",
     "LiveDocument",
     "Log",
+    "PastAction",
     "Record",
     "Schema",
     "Set",
@@ -39,6 +40,7 @@ __all__ = [
     "Table",
     "Text",
     "action",
+    "check_kinds",
     "described_document",
     "field",
 ]

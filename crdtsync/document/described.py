@@ -17,7 +17,7 @@ from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.errors import SchemaError
 from crdtsync.strategy import Candidate, Removal
 
-__all__ = ["described_document"]
+__all__ = ["check_kinds", "described_document"]
 
 
 class _NotInstalled:
@@ -46,6 +46,26 @@ def described_document(description: Sequence[Mapping[str, Any]] | None) -> type[
     except (KeyError, TypeError, ValueError):  # damaged: then slots are shown by their paths
         return Document
     return cls
+
+
+def check_kinds(description: Sequence[Mapping[str, Any]] | None, schema: Schema) -> None:
+    """See that no field became one of another kind under its old name.
+
+    Args:
+        description: what `Schema.describe` gave when the document was opened last; None if never.
+        schema: of the class by which it is opened now.
+
+    Raises:
+        SchemaError: what was stored could not be read any more.
+    """
+    before = described_document(description).__crdtsync_schema__.specs()
+    for path, spec in schema.specs().items():
+        if path in before and before[path].kind != spec.kind:
+            raise SchemaError(
+                f"field {spec.name!r} of {schema.cls.__name__} was a {before[path].kind} here and "
+                f"is a {spec.kind} now ({path}): what is stored as one cannot be read as the "
+                "other; give the new field another name, or stored_as="
+            )
 
 
 def _declare(cls: Any, description: Sequence[Mapping[str, Any]]) -> Schema:

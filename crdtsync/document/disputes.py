@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from crdtsync.document.conflict import Conflict
-from crdtsync.document.node import Pairs, SlotNode
+from crdtsync.document.node import SlotNode
 from crdtsync.document.path import Path
-from crdtsync.document.record import PresenceNode, RecordNode
+from crdtsync.document.record import RecordNode
 from crdtsync.document.value import ValueNode
 
 if TYPE_CHECKING:
-    from crdtsync.document.column import Column
     from crdtsync.document.view import View
 
 __all__ = ["Disputes"]
+
+_State: TypeAlias = dict[ValueNode, Any]
+"""Fields that are in conflict, and what would tell that the conflict has become another."""
 
 
 class Disputes:
@@ -29,50 +31,48 @@ class Disputes:
     def __init__(self, view: View, nodes: Collection[SlotNode]) -> None:
         self._view = view
         self._nodes = [node for node in nodes if isinstance(node, ValueNode)]
-        self._records = {
-            node.owner: None
-            for node in nodes
-            if isinstance(node, PresenceNode) and node.owner is not None
-        }
-        owners = [node.owner for node in nodes if node.owner is not None]
-        tables = {owner.table: None for owner in owners if owner.table is not None}
+        owners = dict.fromkeys(node.owner for node in nodes if node.owner is not None)
+        tables = dict.fromkeys(owner.table for owner in owners if owner.table is not None)
         self._columns = [column for table in tables for column in table.columns.values()]
-        self._before = self._contested()
-        self._settled_before = self._settled()
+        self._existed = {owner: owner.exists for owner in owners}
+        self._before = self._state()
+
+    @property
+    def existed(self) -> Mapping[RecordNode, bool]:
+        """Which of the records that will change were there."""
+        return self._existed
 
     def outcome(self) -> tuple[tuple[Conflict, ...], tuple[Path, ...]]:
         """Return the conflicts that arose or grew, and the paths of those that are no more."""
-        after, settled_after = self._contested(), self._settled()
-        arisen = {node: None for node, pairs in after.items() if self._before.get(node) != pairs}
-        ended = {node: None for node in self._before if node not in after}
-        for column, after_by_key in settled_after.items():
-            before_by_key = self._settled_before[column]
-            for key in before_by_key.keys() | after_by_key.keys():
-                node = column.table.record(key).child(column.spec.name)
-                if key not in after_by_key:
-                    ended[node] = None
-                elif before_by_key.get(key) != after_by_key[key]:
-                    arisen[node] = None
-        conflicts = [node.conflict() for node in sorted(arisen, key=_keys)]
-        paths = [node.keys for node in sorted(ended, key=_keys) if node.conflict() is None]
-        return tuple(c for c in conflicts if c is not None), tuple(paths)
+        before, after = self._before, self._state()
+        for node in self._contested_in_passing():
+            if self._was_shown(node):
+                before.setdefault(node, node.pairs)
+            if self._view.is_contested(node):
+                after.setdefault(node, node.pairs)
+        arisen = sorted((n for n in after if before.get(n) != after[n]), key=_keys)
+        ended = sorted((n for n in before if n not in after), key=_keys)
+        conflicts = (node.conflict() for node in arisen)
+        return tuple(c for c in conflicts if c is not None), tuple(map(_keys, ended))
 
-    def _contested(self) -> dict[ValueNode, Pairs]:
-        watched = dict.fromkeys(self._nodes)
-        if self._records:
-            watched |= {node: None for node in self._view.contested if self._concerns(node)}
-        return {node: node.pairs for node in watched if self._view.is_contested(node)}
+    def _state(self) -> _State:
+        state: _State = {node: node.pairs for node in self._nodes if self._view.is_contested(node)}
+        for column in self._columns:
+            for key, settled in column.settled().items():
+                state[column.table.record(key).child(column.spec.name)] = settled
+        return state
 
-    def _concerns(self, node: ValueNode) -> bool:
-        owner: RecordNode | None = node.owner
-        while owner is not None:
-            if owner in self._records:
-                return True
-            owner = owner.owner
-        return False
+    def _contested_in_passing(self) -> Iterator[ValueNode]:
+        """Yield the contested fields of records that came or went with the change."""
+        passing = {record for record, before in self._existed.items() if record.exists != before}
+        if passing:
+            for node in self._view.contested:
+                if not passing.isdisjoint(node.owners()):
+                    yield node
 
-    def _settled(self) -> dict[Column, Mapping[str, Any]]:
-        return {column: column.settled() for column in self._columns}
+    def _was_shown(self, node: ValueNode) -> bool:
+        existed = (self._existed.get(owner, owner.exists) for owner in node.owners())
+        return len(node.slots()) > 1 and all(existed)
 
 
 def _keys(node: ValueNode) -> Path:

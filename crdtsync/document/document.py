@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
@@ -13,7 +13,7 @@ from crdtsync.document.caveats import Caveat
 from crdtsync.document.change import Change
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.declaration import FieldOptions, field, read_schema
-from crdtsync.document.history import Log
+from crdtsync.document.history import ActionUpcast, Log
 from crdtsync.document.schema import Schema
 from crdtsync.strategy import Candidate, Presence, Strategy
 
@@ -42,6 +42,7 @@ _DOCUMENT_NAMES = frozenset(
         "state_vector",
         "to_dict",
         "undo",
+        "upcasts",
         "view_hash",
     }
 )
@@ -69,6 +70,9 @@ class Document:
     __crdtsync_declared__: ClassVar[Schema]
     __crdtsync_schema__: ClassVar[Schema]
     schema_version: ClassVar[int] = 1
+    """Raise it when fields change their meaning, or their strategies."""
+    upcasts: ClassVar[Mapping[int, ActionUpcast]] = {}
+    """Schema version to the function that turns its actions into the next version's."""
     _live: LiveDocument
     _node: RecordNode
 
@@ -139,7 +143,7 @@ class Document:
     @property
     def log(self) -> Log:
         """All entries held, in the order of arrival."""
-        return Log(self._live.journal)
+        return Log(self._live.journal, self.upcasts)
 
     @property
     def state_vector(self) -> dict[int, int]:

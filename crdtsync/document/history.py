@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from crdtsync.codec import check_value, copy_value
 from crdtsync.log import Entry
 
 if TYPE_CHECKING:
     from crdtsync.document.journal import Journal
 
-__all__ = ["Log"]
+__all__ = ["ActionUpcast", "Log", "PastAction"]
+
+ActionUpcast: TypeAlias = Callable[[str, dict[str, Any]], tuple[str, dict[str, Any]]]
+"""Turns an action's name and arguments into those of the next schema version."""
+
+
+class PastAction(NamedTuple):
+    """An action in the log, as the present schema version names it.
+
+    Attributes:
+        name: what was done.
+        arguments: with what.
+        entry: the entry that records it, as it was written.
+        problem: why it could not be brought up to date and is given as written; None if it could.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    entry: Entry
+    problem: str | None
 
 
 class Log:
@@ -20,14 +40,32 @@ class Log:
     the store and checks every entry against its chain.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, upcasts: Mapping[int, ActionUpcast]) -> None:
         self._journal = journal
+        self._upcasts = upcasts
 
     def __len__(self) -> int:
         return self._journal.count
 
     def __iter__(self) -> Iterator[Entry]:
         return self._journal.entries()
+
+    def actions(self) -> Iterator[PastAction]:
+        """Yield all actions in the order of arrival, brought up to date by the class's `upcasts`.
+
+        An upcast is a pure function; the log itself stays as it was written.
+        """
+        for entry in self:
+            name, arguments, problem = entry.name, copy_value(entry.arguments), None
+            try:
+                for version in sorted(self._upcasts):
+                    if version >= entry.schema_version:
+                        name, arguments = self._upcasts[version](name, arguments)
+                        check_value(arguments)
+            except Exception as error:
+                name, arguments = entry.name, copy_value(entry.arguments)
+                problem = f"{type(error).__name__}: {error}"
+            yield PastAction(name, arguments, entry, problem)
 
     def user_of(self, replica: int) -> str | None:
         """Return who uses a replica, as its log says."""

@@ -113,7 +113,9 @@ class Judges:
 
     def clash(self) -> str | None:
         """Say how the class differs from what was announced first for its schema version."""
-        told: dict[str, Rule] = self._announcement(self.version).rules() or {}
+        told = self._announcement(self.version).rules()
+        if told is None:
+            return None
         for path in sorted(told.keys() | self._rules.keys()):
             theirs, ours = told.get(path), self._rules.get(path)
             if theirs != ours:

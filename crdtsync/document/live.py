@@ -71,6 +71,7 @@ class LiveDocument:
         self.view = View(schema, journal.users, schema_version)
         self._action: Action | None = None
         self._announced = False
+        self._newest_schema = schema_version
         self._deferred: list[Entry] = []
         self._capture = Capture()
         self._subscription: Any = None
@@ -274,6 +275,7 @@ class LiveDocument:
         if self._action is not None:
             self._deferred.extend(entries)
             return
+        self._look_ahead(entries)
         view = self.view
         view.listen()
         with slot_events(self._doc) as events:
@@ -290,6 +292,19 @@ class LiveDocument:
         self._grow(sum(len(entry.data) for entry in entries))
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
+
+    def _look_ahead(self, entries: Sequence[Entry]) -> None:
+        """Say it once if others are ahead of us."""
+        newest = max((entry.schema_version for entry in entries), default=0)
+        if newest > self._newest_schema:
+            self._newest_schema = newest
+            _log.warning(
+                "document %r holds work of schema version %d; this class knows %d: what it does "
+                "not know is kept, see caveats()",
+                self.journal.name,
+                newest,
+                self._schema_version,
+            )
 
     # --- loading -------------------------------------------------------------------------------
 

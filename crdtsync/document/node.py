@@ -8,7 +8,7 @@ only when the action commits, so a failed action leaves nothing to undo.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from crdtsync.document.path import Path, split
@@ -51,6 +51,17 @@ class Node:
         """The path that an app knows it by."""
         path = split(self.path)
         return path if self.owner is None else self.owner.view.as_declared(path)
+
+    def owners(self) -> Iterator[RecordNode]:
+        """Yield the records that it is in, from the nearest one to the document."""
+        owner = self.owner
+        while owner is not None:
+            yield owner
+            owner = owner.owner
+
+    def is_shown(self) -> bool:
+        """Tell whether all the records that it is in exist."""
+        return all(owner.exists for owner in self.owners())
 
     def clear(self) -> None:
         """Forget everything, before the document is materialized anew."""

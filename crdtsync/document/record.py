@@ -177,8 +177,7 @@ class RecordNode(Node):
             return
         presence = self.presence
         assert presence is not None
-        for column in self.table.columns.values():
-            column.touch(self.key)
+        self.table.touch(self.key)
         if not (self._exists and grown and len(presence.pairs) <= 1 and not presence.tombstones()):
             self._exists = None
             self.table.keys_cache = None

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 from crdtsync.document.rule import DEFAULT_PRESENCE, DEFAULT_STRATEGY, Rule, rule_of
-from crdtsync.strategy import ColumnStrategy, Presence, Strategy, load_strategy
+from crdtsync.strategy import ColumnStrategy, Positional, Presence, Strategy, load_strategy
 
 __all__ = ["MISSING", "FieldSpec", "Kind", "Schema", "Upcast"]
 
@@ -74,6 +74,11 @@ class FieldSpec:
         """Whether the records of a table are decided together."""
         return self.kind == "value" and isinstance(self.strategy, ColumnStrategy)
 
+    @property
+    def is_position(self) -> bool:
+        """Whether it holds a record's place among others."""
+        return self.kind == "value" and isinstance(self.strategy, Positional)
+
 
 @dataclass(frozen=True, eq=False)
 class Schema:
@@ -100,6 +105,12 @@ class Schema:
     def columns(self) -> tuple[FieldSpec, ...]:
         """The fields in which a table's records are decided together."""
         return tuple(spec for spec in self.fields.values() if spec.is_column)
+
+    @cached_property
+    def position(self) -> FieldSpec | None:
+        """The field that holds a record's place in its table, if there is one."""
+        found = (spec for spec in self.fields.values() if spec.is_position)
+        return next(found, None)
 
     def bind(
         self,

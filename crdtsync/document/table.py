@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,8 +10,10 @@ from crdtsync.document.access import register_handle
 from crdtsync.document.column import Column
 from crdtsync.document.handle import Handle
 from crdtsync.document.node import Node
+from crdtsync.document.places import Places
 from crdtsync.document.record import Record, RecordNode, record_path
 from crdtsync.document.schema import MISSING, FieldSpec, Schema
+from crdtsync.strategy import Positional
 
 if TYPE_CHECKING:
     from crdtsync.document.action import Action
@@ -36,7 +39,7 @@ class TableEdit:
 class TableNode(Node):
     """State of a table: a node for every record there ever was."""
 
-    __slots__ = ("columns", "keys_cache", "records", "schema", "spec")
+    __slots__ = ("columns", "keys_cache", "places", "records", "schema", "spec")
 
     def __init__(self, path: str, owner: RecordNode, spec: FieldSpec) -> None:
         super().__init__(path, owner)
@@ -45,6 +48,8 @@ class TableNode(Node):
         self.schema = spec.record
         self.records: dict[str, RecordNode] = {}
         self.columns = {column.name: Column(self, column) for column in self.schema.columns}
+        position = self.schema.position
+        self.places = None if position is None else Places(self, position)
         if self.columns:
             owner.view.column_tables.append(self)
         self.keys_cache: list[str] | None = None
@@ -68,17 +73,27 @@ class TableNode(Node):
     def nested(self) -> Iterable[RecordNode]:
         return self.records.values()
 
-    def rejudge(self) -> None:
+    def touch(self, key: str) -> None:
+        """Note that a record changed."""
+        if self.places is not None:
+            self.places.touch(key)
+        for column in self.columns.values():
+            column.touch(key)
+
+    def _forget(self) -> None:
         self.keys_cache = None
+        if self.places is not None:
+            self.places.forget()
         for column in self.columns.values():
             column.forget()
+
+    def rejudge(self) -> None:
+        self._forget()
         for node in self.records.values():
             node.rejudge()
 
     def clear(self) -> None:
-        self.keys_cache = None
-        for column in self.columns.values():
-            column.forget()
+        self._forget()
         for node in self.records.values():
             node.clear()
 
@@ -125,9 +140,12 @@ class Table(Handle[TableNode], Mapping[str, R]):
         Raises:
             ValueError: there is a record of that key already.
             TypeError: a field is not declared, cannot hold the value, or was not given and has
-                no default.
+                no default. A field that holds the record's place is given the last one.
         """
         schema = self._node.schema
+        position = schema.position
+        if position is not None and position.default is MISSING and position.name not in fields:
+            fields[position.name] = self._position(None, None)
         _check_fields(schema, fields)
         if key is None:
             key = self._live.new_key()
@@ -157,6 +175,91 @@ class Table(Handle[TableNode], Mapping[str, R]):
         if field not in self._node.schema.fields:
             raise KeyError(field)
         return sorted(self.values(), key=lambda record: getattr(record, field), reverse=reverse)
+
+    def in_order(self) -> list[R]:
+        """Return the records in the order in which people have put them.
+
+        Raises:
+            TypeError: no field of theirs holds a position.
+        """
+        return [self[key] for _, key in self._order()]
+
+    def move(
+        self, record: R | str, *, before: R | str | None = None, after: R | str | None = None
+    ) -> None:
+        """Put a record elsewhere in the order: last, if no neighbour is named.
+
+        However many replicas move it at once, it stands in one place.
+
+        Args:
+            record: the record, or its key.
+            before: the record before which it is to stand, or its key.
+            after: the record after which it is to stand, or its key; not both.
+
+        Raises:
+            KeyError: one of the records is not there.
+            TypeError: no field of theirs holds a position; or two neighbours are named.
+        """
+        if before is not None and after is not None:
+            raise TypeError("name the record before or the record after, not both")
+        moved = self[_key(record)]
+        position = self._position(_key(before), _key(after), without=moved.key)
+        setattr(moved, self._places().spec.name, position)
+
+    def _position(self, before: str | None, after: str | None, without: str = "") -> str:
+        """Return a new position between two neighbours, as if one record did not stand there."""
+        order = self._order()
+        if before is not None:
+            high = self._index(order, before)
+            low = high - 1
+        else:
+            low = len(order) - 1 if after is None else self._index(order, after)
+            high = low + 1
+        if low >= 0 and order[low][1] == without:
+            low -= 1
+        if high < len(order) and order[high][1] == without:
+            high += 1
+        between: Positional = self._places().spec.strategy  # type: ignore[assignment]
+        return between.between(
+            order[low][0] if low >= 0 else None,
+            order[high][0] if high < len(order) else None,
+            self._live.journal.replica,
+        )
+
+    def _index(self, order: list[tuple[str, str]], key: str) -> int:
+        place = self._place(key)
+        return bisect.bisect_left(order, (place, key))
+
+    def _place(self, key: str) -> str:
+        place = getattr(self[key], self._places().spec.name)
+        return place if type(place) is str else ""
+
+    def _places(self) -> Places:
+        places = self._node.places
+        if places is None:
+            raise TypeError(f"no field of {self._node.schema.cls.__name__} holds a position")
+        return places
+
+    def _order(self) -> list[tuple[str, str]]:
+        """Return (position, key) of the records, sorted, as the open action has left them."""
+        places = self._places()
+        order = places.order()
+        action = self._live.visible_action()
+        if action is None:
+            return order
+        name = places.spec.name
+        moved = set(self._member_edits() or ())
+        for node in action.edits:
+            record = node.owner
+            if record is not None and record.table is self._node and node is record.child(name):
+                moved.add(record.key)
+        if not moved:
+            return order
+        order = [item for item in order if item[1] not in moved]
+        for key in moved:
+            if key in self:
+                bisect.insort(order, (self._place(key), key))
+        return order
 
     def _member_edits(self) -> dict[str, bool] | None:
         edit: TableEdit | None = self._edit()
@@ -203,6 +306,10 @@ class Table(Handle[TableNode], Mapping[str, R]):
 
     def __repr__(self) -> str:
         return f"Table({self._node.path!r}, {len(self)} records)"
+
+
+def _key(record: Record | str | None) -> Any:
+    return record.key if isinstance(record, Record) else record
 
 
 def _check_fields(schema: Schema, fields: Mapping[str, Any]) -> None:

@@ -226,12 +226,10 @@ class View:
                 node.install(pairs, slots)
             return NO_EFFECTS
         disputes = Disputes(self, installs)
-        records = {node.owner for node in installs if node.owner is not None}
-        existed = {record: record.exists for record in records}
         for node, (pairs, slots) in installs.items():
             node.install(pairs, slots)
         paths = {node.keys: None for node in installs if not isinstance(node, _PATHLESS)}
-        paths |= {r.keys: None for r, before in existed.items() if r.exists != before}
+        paths |= {r.keys: None for r, before in disputes.existed.items() if r.exists != before}
         return Effects(tuple(paths), *disputes.outcome())
 
     def listen(self) -> None:
@@ -270,26 +268,17 @@ class View:
             for column in table.columns.values():
                 for key in column.settled():
                     node = table.record(key).child(column.spec.name)
-                    if _shown(node):
+                    if node.is_shown():
                         nodes[node] = None
         found = (node.conflict() for node in sorted(nodes, key=lambda node: node.keys))
         return [conflict for conflict in found if conflict is not None]
 
     def is_contested(self, node: ValueNode) -> bool:
         """Tell whether a field has several live writes, in a record that exists."""
-        return len(node.pairs) > 1 and len(node.slots()) > 1 and _shown(node)
+        return len(node.pairs) > 1 and len(node.slots()) > 1 and node.is_shown()
 
 
 def _merged(pairs: Pairs, changes: Mapping[str, bytes | None]) -> Pairs:
     kept = [pair for pair in pairs if pair[0] not in changes]
     kept += [(key, data) for key, data in changes.items() if data is not None]
     return tuple(kept)
-
-
-def _shown(node: Node) -> bool:
-    owner = node.owner
-    while owner is not None:
-        if not owner.exists:
-            return False
-        owner = owner.owner
-    return True

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from crdtsync.clock import HybridLogicalClock
 from crdtsync.codec import check_value
-from crdtsync.document import Document, LiveDocument, Schema, described_document
+from crdtsync.document import (
+    Document,
+    LiveDocument,
+    Schema,
+    check_kinds,
+    described_document,
+)
 from crdtsync.errors import ForkError, SchemaError, StorageError
 from crdtsync.limits import Limits
 from crdtsync.replica.ledger import Ledger
@@ -136,6 +142,7 @@ class Replica:
         elif not self._store.read_only:
             description = cls.__crdtsync_schema__.describe()
             with self._store.file.errors():
+                check_kinds(self._store.schema_description(ledger.number), cls.__crdtsync_schema__)
                 self._store.write_schema_description(ledger.number, description)
         live = LiveDocument(actual.__crdtsync_schema__, ledger, actual.schema_version)
         ledger.apply = live.apply
