@@ -1,4 +1,4 @@
-"""Several versions of one app share a document: nothing is lost, and nothing is silently misread."""
+"""Several versions of one app share a document: nothing is lost, nothing silently misread."""
 
 from __future__ import annotations
 
