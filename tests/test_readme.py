@@ -12,7 +12,8 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "strategies/README.md", "docs/index.md")
+DOCS = sorted(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md"))
+PAGES = ["README.md", "strategies/README.md", *DOCS]
 
 
 def examples() -> list[Example]:
