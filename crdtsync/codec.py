@@ -12,13 +12,14 @@ import decimal
 import functools
 import os
 import uuid
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import cbor2
 
 from crdtsync.errors import CodecError
 
-__all__ = ["DEPTH_MAX", "FLAT", "check_value", "copy_value", "decode", "encode"]
+__all__ = ["DEPTH_MAX", "FLAT", "check_value", "copy_value", "decode", "decode_all", "encode"]
 
 DEPTH_MAX = 32
 """Nesting of lists and dicts that a value may have."""
@@ -43,11 +44,12 @@ _SCALARS = (
 )
 _PLAIN = frozenset({str, bool, int, float, bytes, type(None)})
 
-# cbor2 ignores whatever follows the first item. Each input is therefore decoded as the first of
-# two items of which the second is a secret of this process: it is found intact only where the
-# input was exactly one item.
+# cbor2 ignores whatever follows the first item. Each input is therefore decoded together with a
+# secret of this process behind it, as two items of an array: the secret is found intact, and in its
+# place, only where the input was exactly one item.
 _MARK = os.urandom(16)
 _PAIR = b"\x82"
+_ARRAY = b"\x9a"  # four bytes of length follow
 _MARK_ITEM = bytes([0x40 | len(_MARK)]) + _MARK
 
 
@@ -62,6 +64,7 @@ FLAT = frozenset({str, bool, int, bytes, type(None)})
 """Types of which CBOR has one encoding only."""
 
 
+_DECODE_ERRORS = (cbor2.CBORDecodeError, ValueError, OverflowError, ArithmeticError)
 _loads = functools.partial(
     cbor2.loads,
     allow_indefinite=False,
@@ -106,11 +109,32 @@ def decode(data: bytes, *, depth_max: int = DEPTH_MAX) -> Any:
     """
     try:
         value, mark = _loads(_PAIR + data + _MARK_ITEM, max_depth=depth_max + 1)
-    except (cbor2.CBORDecodeError, ValueError, OverflowError, ArithmeticError) as error:
+    except _DECODE_ERRORS as error:
         raise CodecError(f"not acceptable CBOR: {error}") from error
     if mark != _MARK:
         raise CodecError("not acceptable CBOR: bytes follow the first item")
     return value
+
+
+def decode_all(datas: Sequence[bytes], *, depth_max: int = DEPTH_MAX) -> list[Any]:
+    """Decode byte strings of one CBOR item each together: at half the cost, where they are small.
+
+    Raises:
+        CodecError: one of them is not one item of the kinds accepted.
+
+    >>> decode_all([encode(1), encode("a")])
+    [1, 'a']
+    """
+    parts = [_ARRAY + (2 * len(datas)).to_bytes(4)]
+    parts += [data + _MARK_ITEM for data in datas]
+    try:
+        items = _loads(b"".join(parts), max_depth=depth_max + 1)
+    except _DECODE_ERRORS as error:
+        raise CodecError(f"not acceptable CBOR: {error}") from error
+    if items[1::2] != [_MARK] * len(datas):
+        raise CodecError("not acceptable CBOR: bytes follow the first item")
+    values: list[Any] = items[::2]
+    return values
 
 
 def check_value(value: object, *, depth_max: int = DEPTH_MAX, where: str = "value") -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from crdtsync.codec import DEPTH_MAX, FLAT, check_value, copy_value, decode, encode
+from crdtsync.codec import DEPTH_MAX, FLAT, check_value, copy_value, decode, decode_all, encode
 from crdtsync.errors import CodecError
 from tests.generators import values
 
@@ -195,6 +195,39 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     value.append(value)
     with pytest.raises(ValueError, match="nested too deeply"):
         check_value(value)
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+@given(st.lists(values()))
+def test_values_decoded_together_are_those_decoded_one_by_one(many: list[Any]) -> None:
+    assert same(decode_all([encode(value) for value in many]), many)
+
+
+_PIECES = [b"", b"\x01", b"\x61a", b"\x82", b"\x82\x01", b"\x82\x01\x02", b"\x61", b"\x58", b"\xff"]
+
+
+@given(st.lists(st.sampled_from(_PIECES) | st.binary(max_size=4) | values().map(encode)))
+@example([b"\x82", b"\x01\x02"])
+@example([b"\x01\x02", b""])
+@example([b"\x82\x01", b"\x01"])
+@example([b"\x58", b"\x01"])  # a length that would be taken from what comes after it
+@example([b"\x5a\x00\x00\x00", b"\x01"])
+def test_they_are_refused_together_if_one_of_them_would_be_refused(datas: list[bytes]) -> None:
+    try:
+        one_by_one = [decode(data) for data in datas]
+    except CodecError:
+        with pytest.raises(CodecError):
+            decode_all(datas)
+    else:
+        assert same(decode_all(datas), one_by_one)
+
+
+def test_depth_counts_from_each_of_them() -> None:
+    assert decode_all([encode(nested(DEPTH_MAX))] * 2) == [nested(DEPTH_MAX)] * 2
+    with pytest.raises(CodecError):
+        decode_all([encode(nested(DEPTH_MAX + 1))])
 
 
 # --- hostile bytes --------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pycrdt
@@ -28,6 +29,7 @@ from crdtsync.log import (
     Head,
     check_follows,
     check_structs,
+    decode_entries,
     decode_entry,
     make_entry,
 )
@@ -246,6 +248,52 @@ def test_every_flipped_bit_is_refused_or_changes_the_hash() -> None:
 def test_any_bytes_are_an_entry_or_malformed(data: bytes) -> None:
     with pytest.raises(MalformedEntryError):
         decode_entry(data)
+
+
+@pytest.mark.parametrize("arguments", [{b"key": 1}, {"a": {b"key": 1}}, {"a": [1, {b"": []}]}])
+def test_keys_of_arguments_are_text(arguments: Any) -> None:
+    fields = fields_of(entry_of())
+    fields[FIELDS.index("arguments")] = arguments
+    with pytest.raises(MalformedEntryError, match="keys of stored dicts are strings"):
+        decode_entry(encode(fields))
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+def one_by_one(datas: list[bytes], limits: Limits) -> Iterator[Entry]:
+    return (decode_entry(data, limits) for data in datas)
+
+
+def drained(entries: Iterator[Entry]) -> tuple[list[Entry], str | None]:
+    """Return what comes, and why it stopped before the end."""
+    found: list[Entry] = []
+    try:
+        found.extend(entries)
+    except MalformedEntryError as error:
+        return found, str(error)
+    return found, None
+
+
+def at_any_size(size: int) -> bytes:
+    return entry_of(update=bytes(size)).data
+
+
+_SOUND = st.sampled_from([at_any_size(size) for size in (0, 1, 900, 5000)])
+_OF_ANOTHER_VERSION = encode([9, *fields_of(entry_of())[1:]])
+_UNSOUND = st.sampled_from(
+    [b"", b"\x8c", at_any_size(0)[:-1], at_any_size(0) + b"\x00", encode({}), _OF_ANOTHER_VERSION]
+)
+_MANY = st.lists(_SOUND, max_size=3).map(lambda some: some * 40)
+
+
+@given(_MANY, st.lists(_SOUND | _UNSOUND, max_size=3), _MANY, st.sampled_from([1000, 480 * 1024]))
+def test_entries_decoded_together_are_those_decoded_one_by_one(
+    before: list[bytes], some: list[bytes], after: list[bytes], entry_bytes_max: int
+) -> None:
+    limits = Limits(entry_bytes_max=entry_bytes_max)
+    datas = [*before, *some, *after]
+    assert drained(decode_entries(datas, limits)) == drained(one_by_one(datas, limits))
 
 
 # --- limits ---------------------------------------------------------------------------------------

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pycrdt
 
-__all__ = ["clocks", "is_crdt_failure"]
+__all__ = ["apply_updates", "clocks", "is_crdt_failure"]
 
 
 def clocks(doc: pycrdt.Doc[Any]) -> dict[int, int]:
@@ -25,6 +26,19 @@ def clocks(doc: pycrdt.Doc[Any]) -> dict[int, int]:
             values.append(value)
             value = shift = 0
     return dict(zip(values[1::2], values[2::2], strict=True))
+
+
+def apply_updates(doc: pycrdt.Doc[Any], updates: Iterable[bytes]) -> None:
+    """Apply updates in one CRDT transaction.
+
+    The library's Rust core is asked directly: the Python layer above would enter and leave a nested
+    transaction for every update, which costs half as much again as applying it.
+    """
+    with doc.transaction() as transaction:
+        apply, inner = doc._doc.apply_update, transaction._txn
+        assert inner is not None
+        for update in updates:
+            apply(inner, update)
 
 
 def is_crdt_failure(error: BaseException) -> bool:

@@ -19,7 +19,7 @@ from typing import Any
 
 import pycrdt
 
-from crdtsync.document.crdt import clocks, is_crdt_failure
+from crdtsync.document.crdt import apply_updates, clocks, is_crdt_failure
 from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
 from crdtsync.errors import CorruptLogError
@@ -89,9 +89,7 @@ def apply_entries(doc: pycrdt.Doc[Any], entries: Sequence[Entry]) -> bool:
     Then the document is spoiled and must be loaded anew.
     """
     try:
-        with doc.transaction():
-            for entry in entries:
-                doc.apply_update(entry.update)
+        apply_updates(doc, [entry.update for entry in entries])
     except BaseException as error:
         if not is_crdt_failure(error):
             raise

@@ -65,7 +65,7 @@ class Auditor:
             raise self.corrupt(row, "another entry stands in its place")
         return entry
 
-    def follow(self, row: Row, head: Head | None) -> Entry:
+    def follow(self, row: Row, head: Head | Entry | None) -> Entry:
         """Decode a row, which must follow a log's head; None where that is not known.
 
         Raises:

@@ -7,12 +7,13 @@ little is ever held; bundles, merges and hostile peers are not so kind.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from crdtsync.errors import EntryError, ForkError, MalformedEntryError, SequenceGapError
 from crdtsync.limits import Limits
-from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, check_structs, decode_entry
+from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, check_structs, decode_entries
 
 __all__ = ["Admitted", "Batch", "Inbox", "has_past"]
 
@@ -54,23 +55,22 @@ class Inbox:
     def __len__(self) -> int:
         return self._held_count
 
-    def admit(self, datas: Iterable[bytes], heads: Mapping[int, Head]) -> Admitted:
+    def admit(self, datas: Sequence[bytes], heads: Mapping[int, Head]) -> Admitted:
         """Check entries against the ends of the logs that are stored.
 
         It stops at the first that cannot stand in its log.
         """
         batch = Batch(heads, self._hash_of)
-        limits, add = self._limits, batch.add
+        failure: EntryError | None = None
         try:
-            for data in datas:
-                entry = decode_entry(data, limits)
+            for entry in decode_entries(datas, self._limits):
                 if self._is_next(entry, batch):
-                    add(entry)
+                    batch.add(entry)
             if self._held:
                 self._release(batch)
         except EntryError as error:
-            return Admitted(batch.entries, batch.grown, error)
-        return Admitted(batch.entries, batch.grown, None)
+            failure = error
+        return Admitted(batch.entries, batch.ends(), failure)
 
     def _is_next(self, entry: Entry, batch: Batch) -> bool:
         if entry.document != self._document:
@@ -78,10 +78,6 @@ class Inbox:
                 f"it belongs to document {entry.document!r}", document=self._document
             )
         head = batch.head(entry.replica)
-        if entry.seq == head.seq + 1 and not entry.dependencies:
-            check_structs(entry)
-            check_follows(entry, head)
-            return True
         if entry.seq <= head.seq:
             if batch.hash_at(entry.replica, entry.seq) != entry.hash:
                 raise ForkError(
@@ -93,7 +89,7 @@ class Inbox:
                 )
             return False
         check_structs(entry)
-        if entry.seq > head.seq + 1 or not has_past(entry, batch):
+        if entry.seq > head.seq + 1 or (entry.dependencies and not has_past(entry, batch)):
             self._hold(entry)
             return False
         check_follows(entry, head)
@@ -172,37 +168,39 @@ class Batch:
 
     Attributes:
         entries: the new ones, in causal order.
-        grown: the ends of the logs that they are in.
     """
 
     def __init__(
         self, heads: Mapping[int, Head], hash_of: Callable[[int, int], bytes | None]
     ) -> None:
         self.entries: list[Entry] = []
-        self.grown: dict[int, Head] = {}
+        self._by_log: defaultdict[int, list[Entry]] = defaultdict(list)
         self._heads = heads
         self._hash_of = hash_of
 
     def add(self, entry: Entry) -> None:
         """Take in an entry that follows."""
         self.entries.append(entry)
-        self.grown[entry.replica] = Head(entry.seq, entry.hash)
+        self._by_log[entry.replica].append(entry)
 
-    def head(self, replica: int) -> Head:
+    def ends(self) -> dict[int, Head]:
+        """Return the ends of the logs that the new entries are in."""
+        return {replica: Head(new[-1].seq, new[-1].hash) for replica, new in self._by_log.items()}
+
+    def head(self, replica: int) -> Head | Entry:
         """Return the end of a log."""
-        return self.grown.get(replica) or self._heads.get(replica, EMPTY_HEAD)
+        new = self._by_log.get(replica)
+        return new[-1] if new else self._heads.get(replica, EMPTY_HEAD)
 
     def hash_at(self, replica: int, seq: int) -> bytes | None:
-        """Return the hash of an entry; None if there is none of that number."""
+        """Return the hash of an entry that is not beyond the end of its log; None if it is lost."""
         head = self.head(replica)
         if head.seq == seq:
             return head.hash
-        grown = self.grown.get(replica)
-        stored = self._heads.get(replica, EMPTY_HEAD)
-        if grown is None or seq <= stored.seq:
+        stored = self._heads.get(replica, EMPTY_HEAD).seq
+        if seq <= stored:
             return self._hash_of(replica, seq)
-        own = [entry for entry in self.entries if entry.replica == replica]
-        return own[seq - stored.seq - 1].hash
+        return self._by_log[replica][seq - stored - 1].hash
 
 
 def has_past(entry: Entry, batch: Batch) -> bool:
