@@ -41,20 +41,50 @@ class Action:
         edits: what it means to do to each node.
     """
 
-    __slots__ = ("_live", "_outer", "arguments", "edits", "name")
+    __slots__ = ("_live", "_outer", "_saved", "arguments", "edits", "name")
 
     def __init__(self, live: LiveDocument, name: str, arguments: dict[str, Any]) -> None:
         self._live = live
         self.name = name
         self.arguments = arguments
         self.edits: dict[Node, Any] = {}
+        self._saved: list[dict[Node, Edit | None]] = []
 
     def edit(self, node: Node, kind: Callable[[], Any]) -> Any:
-        """Return the edit of a node, beginning one if there is none."""
+        """Return the edit of a node, to be changed, beginning one if there is none."""
+        self._save(node)
         edit = self.edits.get(node)
         if edit is None:
             edit = self.edits[node] = kind()
         return edit
+
+    def stage(self, node: Node, edit: Edit) -> None:
+        """Put an edit in place of what the action means to do to a node."""
+        self._save(node)
+        self.edits[node] = edit
+
+    def save(self) -> None:
+        """Remember what is staged, until `keep` or `go_back`."""
+        self._saved.append({})
+
+    def keep(self) -> None:
+        """Go on with what was staged since."""
+        saved = self._saved.pop()
+        if self._saved:
+            self._saved[-1] = saved | self._saved[-1]
+
+    def go_back(self) -> None:
+        """Forget what was staged since."""
+        for node, edit in self._saved.pop().items():
+            if edit is None:
+                del self.edits[node]
+            else:
+                self.edits[node] = edit
+
+    def _save(self, node: Node) -> None:
+        if self._saved and node not in self._saved[-1]:
+            edit = self.edits.get(node)
+            self._saved[-1][node] = None if edit is None else edit.copy()
 
     def __enter__(self) -> Action:
         self._live.open_action(self)
@@ -78,20 +108,20 @@ class NestedAction:
     If it fails and the outer body goes on, what the inner one staged is gone.
     """
 
-    __slots__ = ("_action", "_saved")
+    __slots__ = ("_action",)
 
     def __init__(self, action: Action) -> None:
         self._action = action
 
     def __enter__(self) -> Action:
-        self._saved: dict[Node, Edit] = {
-            node: edit.copy() for node, edit in self._action.edits.items()
-        }
+        self._action.save()
         return self._action
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is not None:
-            self._action.edits = self._saved
+        if error is None:
+            self._action.keep()
+        else:
+            self._action.go_back()
 
 
 class JoinedAction:

@@ -12,16 +12,20 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.codec import check_value
-from crdtsync.document.guard import StrategyError, bounded
+from crdtsync.document.guard import STEPS_MAX, StrategyError, bounded_by
+from crdtsync.document.node import Pairs
 from crdtsync.document.rule import Rule
 from crdtsync.document.schema import FieldSpec
-from crdtsync.strategy import ColumnIndex, Settled
+from crdtsync.strategy import Claim, ColumnIndex, Settled
 
 if TYPE_CHECKING:
     from crdtsync.document.table import TableNode
+    from crdtsync.document.value import ColumnValueNode
     from crdtsync.document.view import View
 
 __all__ = ["Column"]
+
+_STEPS_PER_RECORD = 1_000
 
 _log = logging.getLogger("crdtsync.strategy")
 
@@ -38,8 +42,11 @@ class Column:
         self.table = table
         self.spec = spec
         self._index: ColumnIndex | None = None
+        self._filled = False
         self._stale: set[str] = set()
-        self._settled: Mapping[str, Settled[Any]] | None = None
+        self._claimed: dict[str, Pairs] = {}
+        """The slots of each claim that the index has."""
+        self._settled: Mapping[str, Settled[Any]] = {}
 
     @property
     def rule(self) -> Rule:
@@ -52,41 +59,57 @@ class Column:
         return self.table.owner.view
 
     def touch(self, key: str) -> None:
-        """Note that a record may claim something else now."""
+        """Note that a record changed, and may claim something else now."""
         self._stale.add(key)
-        self._settled = None
 
     def forget(self) -> None:
         """Begin anew when somebody looks."""
-        self._index = self._settled = None
+        self._index = None
+        self._filled = False
+        self._settled = {}
 
     def settled(self) -> Mapping[str, Settled[Any]]:
         """Return the records whose claims are at odds, by key, and what they get."""
-        if self._settled is None:
+        if self._stale or not self._filled:
             try:
-                self._settled = self._settle()
+                self._settle()
             except StrategyError as failure:
                 _log.warning("strategy %s failed on %s: %s", self.rule, self.spec.path, failure)
-                self._index, self._settled = None, {}
+                self.forget()
+            self._filled = True  # or failed, until something changes
         return self._settled
 
-    def _settle(self) -> Mapping[str, Settled[Any]]:
-        keys = self._stale
-        if self._index is None:
+    def _settle(self) -> None:
+        index, keys = self._index, self._stale
+        if index is None:
             judge = self._view.judges.newest_ruling(self.spec).judge
             if not hasattr(judge, "index"):
-                return {}
-            self._index = judge.index()
+                return
+            index = self._index = judge.index()
+            self._claimed.clear()
             keys = set(self.table.records)
         self._stale = set()
-        for key in sorted(keys):
-            record = self.table.records[key]
-            claim = record.child(self.spec.name).claim() if record.exists else None
-            bounded(self._index.put, key, claim)
-        settled = bounded(self._index.settled)
+        changed = [change for change in map(self._change, sorted(keys)) if change is not None]
+        if not changed:
+            return
+        steps = STEPS_MAX + _STEPS_PER_RECORD * len(self._claimed)
+        for key, claim in changed:
+            bounded_by(steps, index.put, key, claim)
+        settled = bounded_by(steps, index.settled)
         for key, got in settled.items():
             try:
                 check_value(got.value)
             except (TypeError, ValueError) as error:
                 raise StrategyError(f"what it gave record {key!r}: {error}") from error
-        return dict(settled)
+        self._settled = dict(settled)
+
+    def _change(self, key: str) -> tuple[str, Claim[Any] | None] | None:
+        """Return what a record claims now, None if it claims that already."""
+        record = self.table.records[key]
+        if not record.exists:
+            return None if self._claimed.pop(key, None) is None else (key, None)
+        node: ColumnValueNode = record.child(self.spec.name)
+        if self._claimed.get(key) is node.pairs:
+            return None
+        self._claimed[key] = node.pairs
+        return key, node.claim()

@@ -16,7 +16,7 @@ from crdtsync.codec import check_value, copy_value
 from crdtsync.document.schema import FieldSpec
 from crdtsync.strategy import Candidate, Strategy
 
-__all__ = ["STEPS_MAX", "StrategyError", "bounded", "choose"]
+__all__ = ["STEPS_MAX", "StrategyError", "admits", "bounded", "bounded_by", "choose"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,17 +62,26 @@ def admits(spec: FieldSpec, value: Any) -> bool:
 def bounded(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Call a part of a strategy.
 
+    Raises:
+        StrategyError: it raised, or took more than `STEPS_MAX` steps.
+    """
+    return bounded_by(STEPS_MAX, call, *args, **kwargs)
+
+
+def bounded_by(limit: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a part of a strategy that may take so many steps.
+
     Where something else traces already, a debugger say, the steps are not counted.
 
     Raises:
-        StrategyError: it raised, or took more than `STEPS_MAX` steps.
+        StrategyError: it raised, or took more.
     """
     steps = 0
 
     def count(_frame: FrameType, _event: str, _argument: object) -> Any:
         nonlocal steps
         steps += 1
-        if steps > STEPS_MAX:
+        if steps > limit:
             raise _TooLong
         return count
 
@@ -82,7 +91,7 @@ def bounded(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     try:
         return call(*args, **kwargs)
     except _TooLong:
-        raise StrategyError(f"it did not end within {STEPS_MAX:,} steps") from None
+        raise StrategyError(f"it did not end within {limit:,} steps") from None
     except Exception as error:
         raise StrategyError(f"{type(error).__name__}: {error}") from error
     finally:

@@ -30,7 +30,7 @@ from crdtsync.document.materialize import (
     paused_collection,
     slot_events,
 )
-from crdtsync.document.node import Node
+from crdtsync.document.node import Edit, Node
 from crdtsync.document.past import view_at
 from crdtsync.document.path import Path
 from crdtsync.document.record import RecordNode
@@ -45,7 +45,7 @@ __all__ = ["LiveDocument"]
 
 _log = logging.getLogger("crdtsync.document")
 
-E = TypeVar("E")
+E = TypeVar("E", bound=Edit)
 
 _TAIL_BYTES_AT_REST_MAX = 1024 * 1024
 """Entries that a load may have to apply on top of the snapshot, after a proper close."""
@@ -174,9 +174,9 @@ class LiveDocument:
             action.edits[node] = edit
             self.close_action(action, commit=True)
         elif node in action.edits:
-            add(action.edits[node], edit)
+            add(action.edit(node, type(edit)), edit)
         else:
-            action.edits[node] = edit
+            action.stage(node, edit)
 
     def action(self, name: str, arguments: dict[str, Any]) -> AbstractContextManager[Action]:
         """Begin an action, or a part of the one whose body is running."""

@@ -327,7 +327,7 @@ def _erase(action: Action, record: RecordNode) -> None:
         child = record.child(name)
         erasure = child.erasure()
         if erasure is not None:
-            action.edits[child] = erasure
+            action.stage(child, erasure)
 
 
 register_handle("table", Table)

@@ -8,6 +8,8 @@ from typing import Any
 import anyio
 import apsw
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from crdtsync import Document, Replica, action
 from crdtsync.errors import ActionError, LimitError, SchemaError, StorageError
@@ -289,3 +291,39 @@ def test_a_store_that_fails_altogether_closes_the_document(monkeypatch: pytest.M
     assert "is closed" in caught.value.__notes__[0]
     with pytest.raises(ActionError, match="is closed"):
         board.name = "y"
+
+
+edits = st.recursive(
+    st.tuples(st.sampled_from(["name", "data", "x", "y"]), st.integers(0, 9)),
+    lambda inner: st.lists(inner, max_size=4).map(lambda parts: ("part", parts, len(parts) % 2)),
+    max_leaves=12,
+)
+
+
+@given(st.lists(edits, max_size=6))
+def test_a_part_that_fails_leaves_what_was_staged_before(script: list[Any]) -> None:
+    board = Replica().document(Board, "b")
+    model: dict[str, Any] = {"name": "Untitled", "data": None, "members": set()}
+
+    def act(steps: list[Any]) -> None:
+        for step in steps:
+            if step[0] == "part":
+                before = {**model, "members": set(model["members"])}
+                try:
+                    with board.action("part"):
+                        act(step[1])
+                        if step[2]:
+                            raise KeyError
+                except KeyError:
+                    model.update(before)
+            elif step[0] in {"x", "y"}:
+                {0: board.members.discard, 1: board.members.add}[step[1] % 2](step[0])
+                {0: model["members"].discard, 1: model["members"].add}[step[1] % 2](step[0])
+            else:
+                setattr(board, step[0], str(step[1]))
+                model[step[0]] = str(step[1])
+
+    with board.action("all"):
+        act(script)
+        assert (board.name, board.data, set(board.members)) == tuple(model.values())
+    assert (board.name, board.data, set(board.members)) == tuple(model.values())
