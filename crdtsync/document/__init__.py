@@ -17,6 +17,7 @@ from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.lists import List
 from crdtsync.document.live import LiveDocument
 from crdtsync.document.record import Record
+from crdtsync.document.rich_text import RichText
 from crdtsync.document.schema import Schema
 from crdtsync.document.sets import Set
 from crdtsync.document.table import Table
@@ -34,6 +35,7 @@ __all__ = [
     "Log",
     "PastAction",
     "Record",
+    "RichText",
     "Schema",
     "Set",
     "Snapshot",

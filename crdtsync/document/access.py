@@ -8,6 +8,7 @@ from crdtsync.codec import copy_value
 from crdtsync.document.counter import Counter
 from crdtsync.document.handle import Handle
 from crdtsync.document.lists import List
+from crdtsync.document.rich_text import RichText
 from crdtsync.document.schema import FieldSpec
 from crdtsync.document.sets import Set
 from crdtsync.document.text import Text
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["FieldAccess", "register_handle"]
 
-_HANDLES: dict[str, Any] = {"counter": Counter, "set": Set, "text": Text, "list": List}
+_HANDLES: dict[str, Any] = {
+    "counter": Counter,
+    "set": Set,
+    "text": Text,
+    "list": List,
+    "rich-text": RichText,
+}
 _IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})
 
 # Kinds are known to the schema by the handle that an annotation names.

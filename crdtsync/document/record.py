@@ -17,6 +17,7 @@ from crdtsync.document.lists import ListNode
 from crdtsync.document.node import Node, SlotNode
 from crdtsync.document.path import escape, unescape
 from crdtsync.document.presence import is_present, seen_by
+from crdtsync.document.rich_text import RichTextNode
 from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.document.sets import SetNode
 from crdtsync.document.slots import Slot
@@ -35,6 +36,8 @@ __all__ = ["PresenceNode", "Record", "RecordNode"]
 
 SLOT_KINDS = frozenset({"value", "counter"})
 """Kinds of fields that are one node of slots."""
+NATIVE_KINDS = frozenset({"text", "list", "rich-text"})
+"""Kinds of fields that are a CRDT type of their own."""
 _TABLE_DEPTH = 2
 
 
@@ -97,6 +100,8 @@ class RecordNode(Node):
                 return TextNode(path, self)
             case "list":
                 return ListNode(path, self)
+            case "rich-text":
+                return RichTextNode(path, self)
             case "table":
                 return self.view.make_table(path, self, spec)
 

@@ -4,11 +4,19 @@ The CRDT counts UTF-8 bytes, Python counts code points, and an offset inside a c
 replicas differ without a word. Every conversion happens here. Pieces are a few thousand characters
 long, and the piece used last is where the next search begins, so that typing costs the same in a
 long text as in a short one.
+
+An object embedded in the text is one position to the CRDT and one character here. Inside it is a
+lone surrogate, which no text can hold, and which the encoder replaces by one byte.
 """
 
 from __future__ import annotations
 
-__all__ = ["Rope"]
+from crdtsync.document.formatting import OBJECT
+
+__all__ = ["EMBED", "Rope"]
+
+EMBED = "\udffc"
+"""An embedded object, where a rope is made or text is inserted. It is shown as U+FFFC."""
 
 PIECE_LENGTH_MAX = 4096
 _PIECE_LENGTH = PIECE_LENGTH_MAX // 2
@@ -32,7 +40,7 @@ class Rope:
         ] or [""]
         self._sizes = [_size(piece) for piece in self._pieces]
         self._length = len(text)
-        self._joined: str | None = text
+        self._joined: str | None = None
         # The piece used last, and the characters and bytes before it.
         self._at = 0
         self._at_char = 0
@@ -43,8 +51,13 @@ class Rope:
 
     def __str__(self) -> str:
         if self._joined is None:
-            self._joined = "".join(self._pieces)
+            self._joined = "".join(self._pieces).replace(EMBED, OBJECT)
         return self._joined
+
+    @property
+    def size(self) -> int:
+        """How long the CRDT takes it to be: the offset of its end."""
+        return sum(self._sizes)
 
     def insert(self, index: int, text: str) -> int:
         """Insert before a character and return the byte offset where the text now begins."""
@@ -95,7 +108,7 @@ class Rope:
         within = offset - self._at_byte
         piece = self._pieces[self._at]
         if self._sizes[self._at] != len(piece):
-            within = len(piece.encode()[:within].decode(errors="ignore"))
+            within = len(_encoded(piece)[:within].decode(errors="ignore"))
         return self._at_char + within
 
     def _seek(self, index: int) -> int:
@@ -137,4 +150,8 @@ class Rope:
 
 
 def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
+    return len(text) if text.isascii() else len(_encoded(text))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="replace")

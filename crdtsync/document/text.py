@@ -8,34 +8,23 @@ GROUP 2016 (YATA, the algorithm of Yjs).
 
 from __future__ import annotations
 
-import difflib
-import operator
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any
 
 import pycrdt
 
+from crdtsync.document.editing import EditableText, TextStep, applied
+from crdtsync.document.formatting import Runs, read_runs
 from crdtsync.document.handle import Handle
 from crdtsync.document.node import Node
-from crdtsync.document.rope import Rope
+from crdtsync.document.rope import EMBED, Rope
+from crdtsync.errors import ActionError
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
     from crdtsync.document.writer import Writer
 
 __all__ = ["Text", "TextEdit", "TextNode"]
-
-_DIFF_LENGTH_MAX = 2000
-"""Above this many characters, an assignment replaces the changed middle as a whole."""
-
-
-class TextStep(NamedTuple):
-    """Replace [start, stop) by `text`, or format it where `attributes` are given."""
-
-    start: int
-    stop: int
-    text: str
-    attributes: dict[str, Any] | None
 
 
 class TextEdit:
@@ -50,8 +39,7 @@ class TextEdit:
     def add(self, step: TextStep) -> None:
         """Append a step."""
         self.steps.append(step)
-        if step.text or step.attributes is None:
-            self.growth += len(step.text) - (step.stop - step.start)
+        self.growth += step.growth
 
     def extend(self, other: TextEdit) -> None:
         """Append another edit's steps."""
@@ -65,12 +53,13 @@ class TextEdit:
 class TextNode(Node):
     """State of a text: the CRDT root, and the rope once somebody has read it."""
 
-    __slots__ = ("_root", "_rope", "_subscription")
+    __slots__ = ("_foreign", "_root", "_rope", "_subscription")
 
     def __init__(self, path: str, owner: RecordNode) -> None:
         super().__init__(path, owner)
         self._root: pycrdt.Text | None = None
         self._rope: Rope | None = None
+        self._foreign = False
         self._subscription: Any = None
 
     @property
@@ -84,10 +73,19 @@ class TextNode(Node):
     @property
     def rope(self) -> Rope:
         """The text as it is."""
+        return self._read() if self._rope is None else self._rope
+
+    @property
+    def foreign(self) -> bool:
+        """Whether other things than text stand among the text, so that no place in it is sure."""
         if self._rope is None:
-            self._rope = Rope(str(self.root))
-            assert self.owner is not None
-            self.owner.view.unheard[self] = None
+            self._read()
+        return self._foreign
+
+    def _read(self) -> Rope:
+        self._rope, self._foreign = _read(self.root)
+        assert self.owner is not None
+        self.owner.view.unheard[self] = None
         return self._rope
 
     def clear(self) -> None:
@@ -124,16 +122,19 @@ class TextNode(Node):
         self.owner.view.changed[self] = None
         if rope is None:
             return
+        delta = event.delta
+        if self._foreign or rope.size + sum(map(_growth, delta)) != len(self.root):
+            self._rope = None  # what came is not all text; it is read anew when somebody looks
+            return
         offset = 0
-        for delta in event.delta:
-            if "retain" in delta:
-                offset += delta["retain"]
-            elif "delete" in delta:
-                rope.delete(rope.index(offset), rope.index(offset + delta["delete"]))
-            elif isinstance(delta["insert"], str):
-                text = delta["insert"]
-                rope.insert(rope.index(offset), text)
-                offset += len(text.encode())
+        for step in delta:
+            if "retain" in step:
+                offset += step["retain"]
+            elif "delete" in step:
+                rope.delete(rope.index(offset), rope.index(offset + step["delete"]))
+            else:
+                rope.insert(rope.index(offset), _inserted(step))
+                offset += _growth(step)
 
     def write(self, writer: Writer, edit: TextEdit) -> None:
         if not edit.steps:
@@ -144,23 +145,51 @@ class TextNode(Node):
             self.owner.view.unheard[self] = None
         rope, root = self.rope, self.root
         for start, stop, text, attributes in edit.steps:
-            if attributes is not None and not text:
+            if text is None:
                 root.format(rope.offset(start), rope.offset(stop), attributes)
                 continue
             if stop > start:
                 first, last = rope.delete(start, stop)
                 del root[first:last]
             if text:
-                root.insert(rope.insert(start, text), text, attributes)
+                offset = rope.insert(start, text)
+                root.insert(offset, text)
+                if attributes:
+                    root.format(offset, offset + len(text.encode()), attributes)
         writer.touch(self.owner)
 
     def erasure(self) -> TextEdit | None:
         length = len(self.rope)
-        return TextEdit([TextStep(0, length, "", None)], -length) if length else None
+        if not length or self._foreign:
+            return None
+        return TextEdit([TextStep(0, length, "", {})], -length)
 
 
-class Text(Handle[TextNode]):
+def _read(root: pycrdt.Text) -> tuple[Rope, bool]:
+    """Return a text as a rope, and whether there is more in it than that."""
+    rope, size = Rope(str(root)), len(root)
+    if rope.size != size:
+        rope = Rope("".join(part if isinstance(part, str) else EMBED for part, _ in root.diff()))
+    return rope, rope.size != size
+
+
+def _inserted(step: dict[str, Any]) -> str:
+    inserted = step["insert"]
+    return inserted if isinstance(inserted, str) else EMBED
+
+
+def _growth(step: dict[str, Any]) -> int:
+    """Return how many bytes longer a step of a change makes the text."""
+    if "insert" in step:
+        return len(_inserted(step).encode(errors="replace"))
+    deleted: int = step.get("delete", 0)
+    return -deleted
+
+
+class Text(Handle[TextNode], EditableText):
     """A text. Reads as a `str` where one is wanted: `str(text)`, `text == "…"`, `text[2:5]`.
+
+    Parts of it can be formatted, and front ends can embed objects in it.
 
     >>> from crdtsync import Document, Replica
     >>> class Page(Document):
@@ -171,138 +200,43 @@ class Text(Handle[TextNode]):
     >>> page.body.delete(0, 1)
     >>> str(page.body)
     'ello, 🌍'
+    >>> page.body.format(0, 4, bold=True)
+    >>> page.body.runs()
+    [('ello', {'bold': True}), (', 🌍', {})]
     """
 
     __slots__ = ()
 
-    def insert(self, index: int, text: str, attributes: dict[str, Any] | None = None) -> None:
-        """Insert before the character at `index`; negative ones count from the end.
-
-        Raises:
-            IndexError: there is no such place.
-            ValueError: the text holds a lone surrogate, which UTF-8 cannot carry.
-        """
-        at = _place(index, len(self))
-        if _checked(text):
-            self._add("insert", TextStep(at, at, text, attributes))
-
-    def append(self, text: str) -> None:
-        """Insert at the end."""
-        length = len(self)
-        if _checked(text):
-            self._add("append", TextStep(length, length, text, None))
-
-    def delete(self, start: int, stop: int) -> None:
-        """Delete the characters from `start` up to `stop`."""
-        length = len(self)
-        start, stop = _place(start, length), _place(stop, length)
-        if stop > start:
-            self._add("delete", TextStep(start, stop, "", None))
-
-    def replace(self, start: int, stop: int, text: str) -> None:
-        """Put `text` in place of the characters from `start` up to `stop`."""
-        length = len(self)
-        start, stop = _place(start, length), _place(stop, length)
-        if _checked(text) or stop > start:
-            self._add("replace", TextStep(start, max(start, stop), text, None))
-
-    def format(self, start: int, stop: int, attributes: dict[str, Any]) -> None:
-        """Give characters attributes (`{"bold": True}`); None as a value takes one away."""
-        length = len(self)
-        start, stop = _place(start, length), _place(stop, length)
-        if stop > start and attributes:
-            self._add("format", TextStep(start, stop, "", dict(attributes)))
-
-    def runs(self) -> list[tuple[str, dict[str, Any]]]:
-        """Return the committed text as runs of equal attributes."""
-        return [
-            (run, dict(attributes or {}))
-            for run, attributes in self._node.root.diff()
-            if isinstance(run, str)
-        ]
-
-    def assign(self, text: str) -> None:
-        """Make the text equal `text` by the insertions and deletions that differ."""
-        _checked(text)
-        steps = _difference(str(self), text)
-        if steps:
-            with self._live.act("assign", self._node) as action:
-                edit = action.edit(self._node, TextEdit)
-                for step in steps:
-                    edit.add(step)
-
     def __str__(self) -> str:
         edit: TextEdit | None = self._edit()
         text = str(self._node.rope)
-        for step in edit.steps if edit is not None else ():
-            if step.text or step.attributes is None:
-                text = text[: step.start] + step.text + text[step.stop :]
+        for start, stop, new, _ in edit.steps if edit is not None else ():
+            if new is not None:
+                text = text[:start] + new + text[stop:]
         return text
 
     def __len__(self) -> int:
         edit: TextEdit | None = self._edit()
         return len(self._node.rope) + (0 if edit is None else edit.growth)
 
-    def __getitem__(self, index: int | slice) -> str:
-        return str(self)[index]
-
-    def __contains__(self, part: str) -> bool:
-        return part in str(self)
-
     def __iadd__(self, text: str) -> Text:
         self.append(text)
         return self
 
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, str | Text):
-            return str(self) == str(other)
-        return NotImplemented
+    def _runs(self) -> Runs:
+        edit: TextEdit | None = self._edit()
+        runs = read_runs(self._node.root.diff())
+        for step in edit.steps if edit is not None else ():
+            runs = applied(runs, step)
+        return runs
 
-    __hash__ = None  # type: ignore[assignment]  # mutable, and equal to its str
-
-    def __repr__(self) -> str:
-        return f"Text({str(self)!r})"
-
-    def _add(self, name: str, step: TextStep) -> None:
+    def _stage(self, name: str, steps: list[TextStep]) -> None:
+        if self._node.foreign:
+            raise ActionError(
+                f"text {self._node.path!r} holds other things than text, so that no place in it "
+                "is sure: keep the text in a field of another name"
+            )
         edit = TextEdit()
-        edit.add(step)
+        for step in steps:
+            edit.add(step)
         self._live.edit(name, self._node, edit, TextEdit.extend)
-
-
-def _place(index: SupportsIndex, length: int) -> int:
-    at = operator.index(index)
-    if at < 0:
-        at += length
-    if not 0 <= at <= length:
-        raise IndexError(f"index {index} in a text of {length} characters")
-    return at
-
-
-def _checked(text: str) -> str:
-    if not isinstance(text, str):
-        raise TypeError(f"a text is made of str, not {type(text).__name__}")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise ValueError(f"text with a lone surrogate cannot be stored: {error}") from error
-    return text
-
-
-def _difference(old: str, new: str) -> list[TextStep]:
-    """Return steps that turn one text into the other, from the end to the beginning."""
-    if old == new:
-        return []
-    shorter = min(len(old), len(new))
-    start = next((i for i in range(shorter) if old[i] != new[i]), shorter)
-    limit = shorter - start
-    tail = next((i for i in range(limit) if old[-1 - i] != new[-1 - i]), limit)
-    stop, new_stop = len(old) - tail, len(new) - tail
-    if max(stop, new_stop) - start > _DIFF_LENGTH_MAX:
-        return [TextStep(start, stop, new[start:new_stop], None)]
-    matcher = difflib.SequenceMatcher(None, old[start:stop], new[start:new_stop], autojunk=False)
-    return [
-        TextStep(start + i1, start + i2, new[start + j1 : start + j2], None)
-        for tag, i1, i2, j1, j2 in reversed(matcher.get_opcodes())
-        if tag != "equal"
-    ]

@@ -18,7 +18,8 @@ from crdtsync.document.lists import ListNode
 from crdtsync.document.materialize import slot_changes
 from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path
-from crdtsync.document.record import SLOT_KINDS, PresenceNode, RecordNode
+from crdtsync.document.record import NATIVE_KINDS, SLOT_KINDS, PresenceNode, RecordNode
+from crdtsync.document.rich_text import RichTextNode
 from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.document.slots import ROOT, Slot, path_of
 from crdtsync.document.table import TableNode
@@ -28,6 +29,7 @@ from crdtsync.document.value import ValueNode
 __all__ = ["NO_EFFECTS", "Effects", "View"]
 
 Installs: TypeAlias = dict[SlotNode, tuple[Pairs, tuple[Slot, ...] | None]]
+NativeNode: TypeAlias = TextNode | ListNode | RichTextNode
 _PATHLESS = (PresenceNode, AnnouncementNode)
 
 
@@ -72,9 +74,9 @@ class View:
     def __init__(self, schema: Schema, users: Mapping[int, str], schema_version: int) -> None:
         self.users = users
         self.contested: dict[ValueNode, None] = {}
-        self.unheard: dict[TextNode | ListNode, None] = {}
-        self.changed: dict[TextNode | ListNode, None] = {}
-        self._listening: dict[TextNode | ListNode, None] = {}
+        self.unheard: dict[NativeNode, None] = {}
+        self.changed: dict[NativeNode, None] = {}
+        self._listening: dict[NativeNode, None] = {}
         self.watching = False
         self.column_tables: list[TableNode] = []
         self.records: dict[str, RecordNode] = {}
@@ -258,7 +260,7 @@ class View:
     def watch(self, record: RecordNode) -> None:
         """Follow a record's texts and lists."""
         for spec in record.schema.fields.values():
-            if spec.kind in {"text", "list"}:
+            if spec.kind in NATIVE_KINDS:
                 self.unheard[record.child(spec.name)] = None
 
     def conflicts(self) -> list[Conflict]:

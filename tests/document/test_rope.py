@@ -4,9 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync.document import rope as rope_module
-from crdtsync.document.rope import Rope
+from crdtsync.document.rope import EMBED, Rope
 
-TEXT = st.text(alphabet="ab\né😀\u0301𝄞漢", max_size=40)
+TEXT = st.text(alphabet=f"ab\né😀\u0301𝄞漢\ufffc{EMBED}", max_size=40)
+
+
+def size(text: str) -> int:
+    """Return how long the CRDT takes a text to be, where an embedded object counts as one."""
+    return len(text.replace(EMBED, "x").encode())
 
 
 @st.composite
@@ -24,18 +29,19 @@ def test_a_rope_is_a_string(start: str, steps: list[tuple[float, float, str]]) -
         rope, text = Rope(start), start
         for one, other, new in steps:
             first, last = sorted((round(one * len(text)), round(other * len(text))))
-            size = len(text[:first].encode())
-            assert rope.delete(first, last) == (size, size + len(text[first:last].encode()))
+            begin, end = size(text[:first]), size(text[:last])
+            assert rope.delete(first, last) == (begin, end)
             text = text[:first] + text[last:]
             at = round(other * len(text))
-            assert rope.insert(at, new) == len(text[:at].encode())
+            assert rope.insert(at, new) == size(text[:at])
             text = text[:at] + new + text[at:]
             assert len(rope) == len(text)
             for index in range(len(text) + 1):
-                offset = len(text[:index].encode())
+                offset = size(text[:index])
                 assert rope.offset(index) == offset
                 assert rope.index(offset) == index
-            assert str(rope) == text
+            assert str(rope) == text.replace(EMBED, "\ufffc")
+            assert rope.size == size(text)
     finally:
         rope_module.PIECE_LENGTH_MAX, rope_module._PIECE_LENGTH = lengths
 
