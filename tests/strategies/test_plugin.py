@@ -87,11 +87,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Install the distribution into a folder of its own."""
     folder = tmp_path_factory.mktemp("plugin")
     site = folder / "site"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-        + ["--disable-pip-version-check", "--target", str(site), str(build_wheel(folder))],
-        check=True,
-    )
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    wheel = str(build_wheel(folder))
+    subprocess.run([*pip, "--no-index", "--no-deps", "--target", str(site), wheel], check=True)
     return site
 
 
