@@ -324,13 +324,13 @@ def check_structs(entry: Entry) -> int | None:
 
     Raises:
         ForeignStructsError: it holds structs of another replica.
-        MalformedEntryError: the update is cut short, or nests values so deeply that reading it
-            would end the process.
+        MalformedEntryError: the update is cut short, or nests values so deeply, or so strangely,
+            that reading it might end the process.
     """
     update = entry.update
     if nests_too_deeply(update):
         raise MalformedEntryError(
-            f"its CRDT update nests values deeper than {NESTING_MAX}",
+            f"its CRDT update nests values deeper than {NESTING_MAX}, or cannot be read",
             document=entry.document,
             replica=entry.replica,
             seq=entry.seq,

@@ -1,0 +1,219 @@
+"""Reads CRDT updates without recursion and without trust.
+
+An update is a row of sections, one for each client that wrote, and then a set of deletions::
+
+    sections   how many, then each: structs, client, clock, that many structs
+    a struct   a byte (the kind of its content, and flags), where it belongs, its content
+    deletions  clients, then each: client, runs, that many (clock, length)
+
+Almost all of it is numbers (seven bits a byte, the low ones first) and bytes after their number.
+Each struct takes as many clocks as its content has items; those of a section follow each other.
+
+Where it belongs is told by the ids (client, clock) of its neighbours, to the left with flag 128, to
+the right with flag 64. Only where it has neither, its parent follows: 1 and a root's name, or 0 and
+an id; and then, with flag 32, its key in that parent. An item with neighbours has the parent and
+the key of one of them; flag 32 may be set all the same.
+
+Source: the encoding as implemented by Yjs 13 and its lib0 (`UpdateEncoderV1`, `encoding.writeAny`).
+Its port to Rust, with which we apply updates, reads two things otherwise: contents of JSON texts
+(a text more than are counted) and XML hooks (without a name). See `Reader.disputed`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = ["DELETED", "FLAGS", "GC", "NESTING_MAX", "SKIP", "Reader", "Section", "Struct"]
+
+NESTING_MAX = 200
+"""Arrays and objects inside each other that a value in an update may have."""
+
+GC, DELETED, SKIP = 0, 1, 10
+"""Kinds of structs: a run that is gone for good, one that is only deleted, one that is not here."""
+
+_LEFT, _RIGHT, _KEY = 128, 64, 32
+FLAGS = _LEFT | _RIGHT | _KEY
+"""The bits of `Struct.info` that say what `Struct.place` holds."""
+
+_PLAIN_TYPES = frozenset({0, 1, 2, 4, 6, 9, 15})
+_XML_ELEMENT, _XML_HOOK = 3, 5
+
+_ARRAY, _OBJECT = 117, 118
+_INTEGER, _STRING, _BYTES = 125, 119, 116
+_SIZES = {127: 0, 126: 0, 124: 4, 123: 8, 122: 8, 121: 0, 120: 0}
+
+_NUMBER_BYTES_MAX = 8  # a client id has 53 bits; no number has more
+_CUT_SHORT = "a CRDT update is cut short"
+
+
+class Struct(NamedTuple):
+    """A run of clocks as an update holds it.
+
+    `info` is the kind of its content, with `FLAGS`; `place` where it belongs, as the numbers and
+    the bytes that stand there; `length` how many clocks it takes.
+    """
+
+    info: int
+    place: tuple[int | bytes, ...]
+    length: int
+
+
+class Section(NamedTuple):
+    """What one client wrote, from `clock` on."""
+
+    client: int
+    clock: int
+    structs: list[Struct]
+
+
+class Reader:
+    """Reads an update from front to back: `number` sections, each a `section`, then `deletions`.
+
+    All methods raise ValueError where the bytes are not what they read, or end before. Values that
+    nest deeper than `NESTING_MAX` are such a case too.
+    """
+
+    disputed = False
+    """Whether something was read that the CRDT library takes for something else.
+
+    From there on it may see other structs than we do.
+    """
+
+    def __init__(self, update: bytes) -> None:
+        self._data = update
+        self._at = 0
+
+    def number(self) -> int:
+        """Read a number."""
+        value = 0
+        for shift in range(0, 7 * _NUMBER_BYTES_MAX, 7):
+            byte = self._byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:  # noqa: PLR2004 - the bit that says there is more
+                return value
+        raise ValueError(f"a CRDT update has no numbers of more than {_NUMBER_BYTES_MAX} bytes")
+
+    def section(self) -> Section:
+        """Read all that one client wrote."""
+        count, client, clock = self.number(), self.number(), self.number()
+        return Section(client, clock, [self._struct() for _ in range(count)])
+
+    def deletions(self) -> None:
+        """Read over the deletions."""
+        for _ in range(self.number()):
+            self.number()
+            for _ in range(2 * self.number()):
+                self.number()
+
+    def _struct(self) -> Struct:
+        info = self._byte()
+        if info in {GC, SKIP}:
+            return Struct(info, (), self.number())
+        return Struct(info, self._place(info), self._content(info & ~FLAGS))
+
+    def _place(self, info: int) -> tuple[int | bytes, ...]:
+        place: list[int | bytes] = []
+        for neighbour in _LEFT, _RIGHT:
+            if info & neighbour:
+                place += self.number(), self.number()
+        if not place:
+            match self.number():
+                case 1:
+                    place += 1, self._text()
+                case 0:
+                    place += 0, self.number(), self.number()
+                case other:
+                    raise ValueError(f"a CRDT update has no parents of kind {other}")
+            if info & _KEY:
+                place.append(self._text())
+        return tuple(place)
+
+    def _content(self, kind: int) -> int:
+        """Read over the content of an item. Return how many clocks it takes."""
+        match kind:
+            case 1:  # deleted
+                return self.number()
+            case 2:  # JSON texts
+                self.disputed = True
+                count = self.number()
+                for _ in range(count):
+                    self._bytes()
+                return count
+            case 3 | 5:  # bytes, an embedded JSON text
+                self._bytes()
+            case 4:  # text: a clock for each unit of UTF-16
+                return len(self._text().decode().encode("utf-16-le")) // 2
+            case 6:  # a format's key and JSON text
+                self._bytes()
+                self._bytes()
+            case 7:
+                self._type()
+            case 8:
+                count = self.number()
+                self._values(count)
+                return count
+            case 9:  # a subdocument's id and options
+                self._bytes()
+                self._values(1)
+            case _:
+                raise ValueError(f"a CRDT update has no contents of kind {kind}")
+        return 1
+
+    def _type(self) -> None:
+        kind = self._byte()
+        if kind in {_XML_ELEMENT, _XML_HOOK}:
+            self.disputed |= kind == _XML_HOOK
+            self._bytes()
+        elif kind not in _PLAIN_TYPES:
+            raise ValueError(f"a CRDT update has no shared types of kind {kind}")
+
+    def _values(self, count: int) -> None:
+        """Read over values. `open_` holds what is left of each array and object."""
+        open_: list[list[int]] = [[count, 0]]  # how many values, whether they have keys
+        while open_:
+            if not open_[-1][0]:
+                open_.pop()
+                continue
+            open_[-1][0] -= 1
+            if open_[-1][1]:
+                self._bytes()
+            tag = self._byte()
+            if tag in {_ARRAY, _OBJECT}:
+                open_.append([self.number(), tag == _OBJECT])
+                if len(open_) > NESTING_MAX + 1:
+                    raise ValueError(f"a CRDT update nests values deeper than {NESTING_MAX}")
+            elif tag == _INTEGER:
+                self.number()
+            elif tag in {_STRING, _BYTES}:
+                self._bytes()
+            elif tag in _SIZES:
+                self._take(_SIZES[tag])
+            else:
+                raise ValueError(f"a CRDT update has no values of kind {tag}")
+
+    def _text(self) -> bytes:
+        """Read bytes that have to be UTF-8."""
+        text = self._bytes()
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"a text in a CRDT update is not UTF-8: {error}") from None
+        return text
+
+    def _bytes(self) -> bytes:
+        return self._take(self.number())
+
+    def _take(self, size: int) -> bytes:
+        start = self._at
+        self._at += size
+        if self._at > len(self._data):
+            raise ValueError(_CUT_SHORT)
+        return self._data[start : self._at]
+
+    def _byte(self) -> int:
+        try:
+            byte = self._data[self._at]
+        except IndexError:
+            raise ValueError(_CUT_SHORT) from None
+        self._at += 1
+        return byte
