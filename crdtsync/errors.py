@@ -7,6 +7,7 @@
     ├── ActionError               an action was used in a way that cannot be logged
     ├── LimitError                something is larger than a named limit allows
     ├── CodecError                bytes that are not the CBOR we accept
+    ├── ConfigurationError        a key or a rule that a server was given cannot be used
     ├── EntryError                an entry that cannot stand in its log
     │   ├── MalformedEntryError       its bytes are not an entry
     │   ├── SequenceGapError          entries before it are missing
@@ -21,6 +22,7 @@
         ├── LocalProtocolError        this side misused the protocol
         ├── RemoteProtocolError       the peer broke the protocol
         ├── RefusedError              the server said no, with a reason
+        ├── AuthenticationError       a client has not shown who it is
         └── TransportError            the bytes do not get through
 
 Facts are attributes; the message says what happened, to what, and what to do next.
@@ -32,8 +34,10 @@ from typing import Any
 
 __all__ = [
     "ActionError",
+    "AuthenticationError",
     "BrokenChainError",
     "CodecError",
+    "ConfigurationError",
     "CorruptLogError",
     "CrdtSyncError",
     "EntryError",
@@ -96,6 +100,10 @@ class LimitError(CrdtSyncError):
 
 class CodecError(CrdtSyncError):
     """Raised when bytes are not exactly one CBOR item of the kinds that crdtsync accepts."""
+
+
+class ConfigurationError(CrdtSyncError):
+    """Raised when a key or a rule that a server was given cannot be used."""
 
 
 class EntryError(CrdtSyncError):
@@ -221,6 +229,18 @@ class RefusedError(SyncError):
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(f"refused by the server ({code}): {reason}")
         self.code = code
+        self.reason = reason
+
+
+class AuthenticationError(SyncError):
+    """Raised when a client has not shown who it is.
+
+    Attributes:
+        reason: a sentence for the client. It holds nothing of a token or a key.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"not authenticated: {reason}")
         self.reason = reason
 
 

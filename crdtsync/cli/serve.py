@@ -6,15 +6,17 @@ import functools
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import click
 
+from crdtsync.errors import ConfigurationError
 from crdtsync.server import SqliteBackend
 from crdtsync.server import serve as run_server
+from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
 
 __all__ = ["serve"]
 
@@ -37,12 +39,32 @@ __all__ = ["serve"]
     metavar="FILE",
 )
 @click.option(
-    "--insecure",
-    is_flag=True,
-    help="Listen on other addresses than this machine's own, though users are taken at their word.",
+    "--jwt-keys",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JWKS file with the keys that tokens are signed with; read again when it changes. "
+    "Without it the server is in development mode: it believes who its clients say they are, and "
+    "listens on this machine only.",
+    metavar="FILE",
+)
+@click.option("--audience", help="What tokens for this server name as theirs (`aud`).")
+@click.option("--issuer", help="Who must have made the tokens (`iss`); whoever, by default.")
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="A name by which clients know this server: its host, or the path of its socket. Any, by "
+    "default. May be given several times.",
 )
 @click.option("--verbose", is_flag=True, help="Tell on standard error what connections do.")
-def serve(urls: tuple[str, ...], data: Path, insecure: bool, verbose: bool) -> None:
+def serve(
+    urls: tuple[str, ...],
+    data: Path,
+    jwt_keys: Path | None,
+    audience: str | None,
+    issuer: str | None,
+    names: tuple[str, ...],
+    verbose: bool,
+) -> None:
     """Pass on what replicas do to those that were not there.
 
     Prints each URL that it listens on, one a line, when clients may come. SIGTERM and SIGINT
@@ -52,13 +74,42 @@ def serve(urls: tuple[str, ...], data: Path, insecure: bool, verbose: bool) -> N
         level=logging.INFO if verbose else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    anyio.run(_serve, urls, data, insecure)
+    authenticator = _authenticator(jwt_keys, audience, issuer)
+    anyio.run(_serve, urls, data, authenticator, names or None)
 
 
-async def _serve(urls: tuple[str, ...], data: Path, insecure: bool) -> None:
+def _authenticator(
+    jwt_keys: Path | None, audience: str | None, issuer: str | None
+) -> Authenticator:
+    if jwt_keys is None:
+        if audience or issuer:
+            raise click.UsageError("--audience and --issuer need --jwt-keys")
+        click.echo("development mode: clients are believed who they say they are", err=True)
+        return DevelopmentAuthenticator()
+    if audience is None:
+        raise click.UsageError("--jwt-keys needs --audience: else tokens for others would do")
+    try:
+        from crdtsync.server.authentication.jwt import JwtAuthenticator  # noqa: PLC0415 - an extra
+        from crdtsync.server.authentication.keyset import KeyFile  # noqa: PLC0415
+    except ImportError as error:
+        raise click.UsageError("--jwt-keys needs an extra: pip install 'crdtsync[jwt]'") from error
+    try:
+        return JwtAuthenticator(KeyFile(jwt_keys), audience=audience, issuer=issuer)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
+
+
+async def _serve(
+    urls: tuple[str, ...],
+    data: Path,
+    authenticator: Authenticator,
+    names: Collection[str] | None,
+) -> None:
     async with SqliteBackend(data) as backend, anyio.create_task_group() as group:
         with _told_to_stop() as stop:
-            serving = functools.partial(run_server, backend, urls, insecure=insecure)
+            serving = functools.partial(
+                run_server, backend, urls, authenticator=authenticator, names=names
+            )
             for url in await group.start(serving):
                 click.echo(url)
             await stop()

@@ -19,6 +19,7 @@ from crdtsync.document import (
     described_document,
 )
 from crdtsync.errors import ForkError, SchemaError, StorageError
+from crdtsync.keys import DeviceKey
 from crdtsync.limits import Limits
 from crdtsync.replica.ledger import Ledger
 from crdtsync.replica.store import Store
@@ -27,6 +28,7 @@ from crdtsync.storage import Durability
 
 if TYPE_CHECKING:
     from crdtsync.transport import Connection
+    from crdtsync.transport.token import Token
 
 __all__ = ["Replica"]
 
@@ -220,8 +222,13 @@ class Replica:
             _copy(ours, theirs)
             _copy(theirs, ours)
 
+    @property
+    def key(self) -> DeviceKey | None:
+        """The device's key; None in a store that is only looked at and has none."""
+        return self._store.key
+
     def connect(
-        self, url: str, *, token: str | None = None, documents: Collection[str] | None = None
+        self, url: str, *, token: Token = None, documents: Collection[str] | None = None
     ) -> AbstractAsyncContextManager[Connection]:
         """Synchronize with a server for as long as the returned context lasts.
 
@@ -230,7 +237,7 @@ class Replica:
 
         Args:
             url: where the server is: `tcp://host:port`, `unix:///path`.
-            token: what proves the user.
+            token: what proves the user: a string, or a function that gets a fresh one.
             documents: which to synchronize; all that the store has or will have, by default.
         """
         from crdtsync.transport import connect  # noqa: PLC0415 - the one door from here upstairs

@@ -1,4 +1,7 @@
-"""The replica's file: entries, snapshots, and how far each document has been synchronized."""
+"""The replica's file: entries, snapshots, and how far each document has been synchronized.
+
+It also holds the device's private key: whoever can read the file can write in the device's name.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from crdtsync.codec import decode, encode
 from crdtsync.document import Snapshot
 from crdtsync.errors import CodecError, StorageError
 from crdtsync.identity import new_replica_id
+from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor
 from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
 from crdtsync.replica.logs import LogTable
@@ -82,6 +86,7 @@ class Store:
         self.logs = LogTable(self.file.connection)
         try:
             self.replica = self._identify()
+            self.key = self._read_key()
         except BaseException:
             self.file.close()
             raise
@@ -100,6 +105,21 @@ class Store:
             with self.file.transaction() as connection:
                 connection.execute("INSERT INTO meta VALUES('replica', ?)", (found,))
         return found
+
+    def _read_key(self) -> DeviceKey | None:
+        """Return the device's key; None in a store that has none and cannot be given one."""
+        with self.file.errors():
+            found: bytes | None = self.file.connection.execute(
+                "SELECT value FROM meta WHERE name = 'key'"
+            ).get
+        if found is not None:
+            return DeviceKey.from_bytes(found)
+        if self.read_only:
+            return None
+        key = DeviceKey.generate()
+        with self.file.transaction() as connection:
+            connection.execute("INSERT INTO meta VALUES('key', ?)", (key.private_bytes,))
+        return key
 
     def progress(self, document: int) -> Progress:
         """Return how far a document has been synchronized."""

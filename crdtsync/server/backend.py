@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
 from crdtsync.log import Entry, Head
+from crdtsync.server.devices import Device
 
 __all__ = ["EPOCH_BYTES", "Added", "Appended", "Backend", "Row", "State", "Stored", "Watcher"]
 
@@ -145,6 +146,37 @@ class Backend(Protocol):
 
         Raises:
             StorageError: they could not be read.
+        """
+
+    async def bind(self, device: Device) -> Device:
+        """Bind a replica id to a key and a user for good, unless it is bound already.
+
+        Returns:
+            What it is bound to now.
+
+        Raises:
+            StorageError: it could not be stored.
+        """
+
+    async def devices(self) -> list[Device]:
+        """Return all devices that were ever bound, by their ids.
+
+        Raises:
+            StorageError: they could not be read.
+        """
+
+    async def revoked(self) -> frozenset[int]:
+        """Return the replica ids under which nobody is let in any more.
+
+        Raises:
+            StorageError: they could not be read.
+        """
+
+    async def revoke(self, replica: int) -> bool:
+        """Let nobody in under a replica id any more; False if there is no such device.
+
+        Raises:
+            StorageError: it could not be stored.
         """
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:

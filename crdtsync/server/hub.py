@@ -7,16 +7,18 @@ for all of them with one timer, and sees to it that what goes wrong in one ends 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from crdtsync.errors import TransportError
+from crdtsync.errors import StorageError, TransportError
+from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channels
+from crdtsync.server.door import Door
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.session import Session
 from crdtsync.sync import Hello, ServerProtocol
@@ -37,9 +39,20 @@ class Hub:
     Args:
         backend: where the logs are kept.
         limits: what clients may cost.
+        authenticator: tells who clients are; believes what they say, by default.
+        names: names by which clients may know this server; None: any.
     """
 
-    def __init__(self, backend: Backend, limits: ServerLimits | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        limits: ServerLimits | None = None,
+        *,
+        authenticator: Authenticator | None = None,
+        names: Collection[str] | None = None,
+    ) -> None:
+        self._backend = backend
+        self._door = Door(backend, authenticator, names)
         self.limits = limits or ServerLimits()
         self._channels = Channels(backend, self.limits)
         self._sessions: set[Session] = set()
@@ -76,7 +89,7 @@ class Hub:
         if len(self._sessions) >= self.limits.connections_max:
             await self._turn_away(stream)
             return
-        session = Session(stream, self._channels, self.limits, self._greet)
+        session = Session(stream, self._door, self._channels, self.limits, self._greet)
         self._sessions.add(session)
         try:
             await session.run()
@@ -118,3 +131,17 @@ class Hub:
             now = anyio.current_time()
             for session in self._sessions:
                 session.check(now)
+            await self._end_revoked()
+
+    async def _end_revoked(self) -> None:
+        """End the connections of devices that were revoked meanwhile, by whatever process."""
+        if not self._sessions:
+            return
+        try:
+            revoked = await self._backend.revoked()
+        except StorageError as error:
+            _logger.error("it cannot be seen which devices are revoked: %s", error)
+            return
+        for session in self._sessions:
+            if session.replica in revoked:
+                session.stop("authentication", "this device was revoked", retry=False)

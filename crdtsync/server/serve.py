@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 
 import anyio
 from anyio.abc import TaskStatus
 
 from crdtsync.errors import TransportError
+from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ServerLimits
@@ -22,7 +23,8 @@ async def serve(
     urls: Sequence[str],
     *,
     limits: ServerLimits | None = None,
-    insecure: bool = False,
+    authenticator: Authenticator | None = None,
+    names: Collection[str] | None = None,
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a backend's documents until cancelled.
@@ -34,12 +36,13 @@ async def serve(
         backend: where the logs are kept.
         urls: where to listen: `tcp://host:port` (port 0: any that is free), `unix:///path`.
         limits: what clients may cost.
-        insecure: listen on addresses that other machines can reach, although anybody who connects
-            may read and write everything.
+        authenticator: tells who clients are. By default the server is in development mode: it
+            believes what they say, and listens where no other machine can connect.
+        names: names by which clients may know this server, such as its DNS names; None: any.
         task_status: started with the URLs that clients connect to.
 
     Raises:
-        TransportError: an address cannot be listened on, or, without `insecure`, should not be.
+        TransportError: an address cannot be listened on, or in development mode must not be.
 
     Example::
 
@@ -47,11 +50,13 @@ async def serve(
             await serve(backend, ["tcp://localhost:8765"])
     """
     limits = limits or ServerLimits()
+    authenticator = authenticator or DevelopmentAuthenticator()
     for url in urls:
-        if not (insecure or parse_url(url).is_local):
+        if authenticator.requires_loopback and not parse_url(url).is_local:
             raise TransportError(
-                f"{url}: other machines can reach this address, and this server does not ask who "
-                "they are; listen on localhost or a unix socket, or pass insecure=True"
+                f"{url}: other machines can reach this address, and a server in development mode "
+                "believes whoever connects; listen on localhost or a unix socket, or give it an "
+                "authenticator"
             )
     async with AsyncExitStack() as stack:
         listeners: list[Listener] = []
@@ -59,7 +64,9 @@ async def serve(
             listener = await listen(url, limits.wire)
             stack.push_async_callback(listener.aclose)
             listeners.append(listener)
-        hub = await stack.enter_async_context(Hub(backend, limits))
+        hub = await stack.enter_async_context(
+            Hub(backend, limits, authenticator=authenticator, names=names)
+        )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         for listener in listeners:
             tasks.start_soon(listener.serve, hub.serve)

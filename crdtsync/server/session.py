@@ -20,9 +20,11 @@ from collections.abc import Callable, Sequence
 import anyio
 from anyio.lowlevel import checkpoint
 
-from crdtsync.errors import RemoteProtocolError, TransportError
+from crdtsync.errors import AuthenticationError, RemoteProtocolError, TransportError
+from crdtsync.server.authentication import Identity
 from crdtsync.server.channel import Channels
 from crdtsync.server.documents import DocumentFrame, Documents
+from crdtsync.server.door import Door
 from crdtsync.server.limits import ServerLimits
 from crdtsync.sync import (
     Check,
@@ -30,10 +32,12 @@ from crdtsync.sync import (
     Goodbye,
     Hello,
     Ping,
+    Proof,
     Push,
     ServerProtocol,
     State,
     Subscribe,
+    Token,
     Unknown,
     Unsubscribe,
 )
@@ -49,6 +53,7 @@ class Session:
 
     Args:
         stream: the connection.
+        door: tells who is let in.
         channels: the server's documents.
         limits: what the connection may cost.
         greeted: called when the client has said who it is, before it is let in.
@@ -57,11 +62,15 @@ class Session:
     def __init__(
         self,
         stream: FrameStream,
+        door: Door,
         channels: Channels,
         limits: ServerLimits,
         greeted: Callable[[Session, Hello], None],
     ) -> None:
         self._stream = stream
+        self._door = door
+        self._identity: Identity | None = None
+        self._nonce: bytes | None = None
         self._channels = channels
         self._limits = limits
         self._greeted = greeted
@@ -83,6 +92,12 @@ class Session:
         """The id of the client installation, as soon as it has said so."""
         hello = self._protocol.hello
         return None if hello is None else hello.client
+
+    @property
+    def replica(self) -> int | None:
+        """The id of the replica that connects, as soon as it has said so."""
+        hello = self._protocol.hello
+        return None if hello is None else hello.replica
 
     async def run(self) -> None:
         """Serve the connection until it ends, and close it.
@@ -131,10 +146,16 @@ class Session:
         elif self._protocol.state is not State.OPEN:
             if now - self._began_at >= wire.handshake_timeout_s:
                 self.stop("timeout", "no Hello in time", retry=True)
+        elif self._has_expired():
+            self.stop("expired", "the token has expired: connect with a fresh one", retry=True)
         elif now - self._sending_since >= wire.silence_timeout_s:
             self._sending.cancel()
         elif now - self._receiving_since >= wire.silence_timeout_s:
             self.stop("timeout", f"silent for {wire.silence_timeout_s:g} s", retry=True)
+
+    def _has_expired(self) -> bool:
+        expires = None if self._identity is None else self._identity.expires
+        return expires is not None and time.time() >= expires
 
     async def _read(self) -> None:
         try:
@@ -152,6 +173,9 @@ class Session:
         except RemoteProtocolError as error:
             _logger.warning("a client broke the protocol: %s", error)
             self._protocol.goodbye("protocol", str(error))
+        except AuthenticationError as error:
+            _logger.warning("a client is turned away: %s", error)
+            self._protocol.goodbye("authentication", error.reason)
         except TransportError as error:
             _logger.debug("a connection is gone: %s", error)
             self._sending.cancel()
@@ -167,15 +191,8 @@ class Session:
                 documents.setdefault(frame.document, []).append(frame)
             elif self._protocol.closed:
                 return
-            elif isinstance(frame, Ping):
-                self._protocol.pong(frame.nonce, _unix_ms())
-            elif isinstance(frame, Hello):
-                self._greeted(self, frame)
-                self._protocol.welcome(epoch=self._channels.backend.epoch, time=_unix_ms())
-            elif isinstance(frame, Goodbye):
-                _logger.debug("a client says goodbye (%s): %s", frame.code, frame.reason)
-            elif isinstance(frame, Unknown):
-                _logger.debug("a frame of unknown type %d was passed over", frame.type)
+            else:
+                await self._hear(frame)
         if len(documents) == 1:
             await self._documents.handle(*documents.popitem())
         while documents:
@@ -183,6 +200,59 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 for document in list(documents)[:at_once]:
                     tasks.start_soon(self._documents.handle, document, documents.pop(document))
+
+    async def _hear(self, frame: Frame) -> None:
+        """Deal with a frame that concerns no document."""
+        match frame:
+            case Ping():
+                self._protocol.pong(frame.nonce, _unix_ms())
+            case Hello():
+                await self._hear_hello(frame)
+            case Proof():
+                await self._hear_proof(frame)
+            case Token():
+                await self._hear_token(frame)
+            case Goodbye():
+                _logger.debug("a client says goodbye (%s): %s", frame.code, frame.reason)
+            case Unknown():
+                _logger.debug("a frame of unknown type %d was passed over", frame.type)
+
+    async def _hear_hello(self, hello: Hello) -> None:
+        self._identity = await self._door.identify(hello.token, hello.user)
+        self._nonce = self._door.draw_nonce(hello)
+        if self._protocol.closed:
+            return
+        if self._nonce is None:
+            self._let_in(hello)
+        else:
+            self._protocol.challenge(self._nonce, self._channels.backend.epoch)
+            self._wake()
+
+    async def _hear_proof(self, proof: Proof) -> None:
+        hello, nonce, self._nonce = self._protocol.hello, self._nonce, None
+        assert hello is not None
+        assert self._identity is not None
+        assert nonce is not None
+        await self._door.admit(hello, self._identity, nonce, proof)
+        if not self._protocol.closed:
+            self._let_in(hello)
+
+    def _let_in(self, hello: Hello) -> None:
+        assert self._identity is not None
+        self._greeted(self, hello)
+        self._protocol.welcome(
+            epoch=self._channels.backend.epoch, time=_unix_ms(), expires=_expires_ms(self._identity)
+        )
+
+    async def _hear_token(self, shown: Token) -> None:
+        assert self._identity is not None
+        identity = await self._door.identify(shown.token, self._identity.user)
+        if self._protocol.closed:
+            return
+        if identity.user != self._identity.user:
+            raise AuthenticationError("the fresh token is another user's")
+        self._identity = identity
+        self._protocol.renewed(_expires_ms(identity))
 
     async def _send(self) -> None:
         while True:
@@ -239,6 +309,10 @@ class Session:
     def _wake(self) -> None:
         if self._bell is not None:
             self._bell.set()
+
+
+def _expires_ms(identity: Identity) -> int | None:
+    return None if identity.expires is None else int(identity.expires * 1000)
 
 
 def _unix_ms() -> int:

@@ -40,8 +40,10 @@ from crdtsync.sync.frames import (
     Proof,
     Push,
     Receipt,
+    Renewed,
     Subscribe,
     Subscribed,
+    Token,
     Unknown,
     Unsubscribe,
     Welcome,
@@ -63,8 +65,8 @@ class ClientProtocol(Endpoint):
     """One connection, seen from the client.
 
     Events that `receive` returns: Challenge, Welcome, Subscribed, Entries, Complete, Receipt,
-    Heads, Failed, Ping, Pong, Goodbye, Unknown. For each Entries `returned(entries.size)` is due
-    once they are stored.
+    Heads, Failed, Ping, Pong, Renewed, Goodbye, Unknown. For each Entries `returned(entries.size)`
+    is due once they are stored.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
@@ -98,7 +100,6 @@ class ClientProtocol(Endpoint):
         user: str | None = None,
         token: str | None = None,
         key: bytes | None = None,
-        fingerprints: Mapping[str, bytes] | None = None,
     ) -> None:
         """Say who is there: the first thing to do on a new connection."""
         if self._state is not State.NEW:
@@ -111,7 +112,6 @@ class ClientProtocol(Endpoint):
                 user,
                 token,
                 key,
-                fingerprints or {},
                 software,
                 self.limits.credit_bytes,
             )
@@ -119,12 +119,17 @@ class ClientProtocol(Endpoint):
         self._enqueue(encoded)
         self._state = State.GREETED
 
-    def prove(self, signature: bytes) -> None:
-        """Answer a Challenge."""
+    def prove(self, server: str, signature: bytes) -> None:
+        """Answer a Challenge.
+
+        Args:
+            server: the name by which we know the server.
+            signature: see `crdtsync.keys.sign_challenge`.
+        """
         if not self._challenged:
             raise LocalProtocolError("a Proof answers a Challenge, and there is none")
         self._challenged = False
-        self._enqueue(encode_frame(Proof(signature)))
+        self._enqueue(encode_frame(Proof(server, signature)))
 
     def subscribe(
         self,
@@ -164,6 +169,10 @@ class ClientProtocol(Endpoint):
             )
         self._send_data(encode_frame(Push(document, tuple(entries), seal)))
 
+    def renew(self, token: str) -> None:
+        """Show a fresh token, before the one shown expires."""
+        self._send(Token(token))
+
     def check(self, document: str) -> int:
         """Ask for the server's heads of a live document; return the number of the answer."""
         if not self.is_live(document):
@@ -179,7 +188,7 @@ class ClientProtocol(Endpoint):
             return [frame]
         if self._state is not State.OPEN:
             return self._accept_greeting(frame)
-        if isinstance(frame, Ping | Pong | Unknown):
+        if isinstance(frame, Ping | Pong | Renewed | Unknown):
             return [frame]
         if isinstance(frame, Failed):
             known = frame.document in self._subscriptions

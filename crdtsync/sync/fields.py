@@ -28,7 +28,6 @@ __all__ = [
     "read_document",
     "read_entries",
     "read_epoch",
-    "read_fingerprints",
     "read_heads",
     "read_limits",
     "read_mode",
@@ -52,7 +51,7 @@ DOCUMENT_LENGTH_MAX = Limits().name_length_max
 CLIENT_ID_BYTES = 16
 EPOCH_BYTES = 16
 HASH_BYTES = 32
-BLOB_BYTES_MAX = 1024  # keys, signatures, nonces, fingerprints
+BLOB_BYTES_MAX = 1024  # keys, signatures, nonces
 VERSIONS_MAX = 64
 MODES = frozenset({"cursor", "vector"})
 
@@ -204,13 +203,6 @@ def read_limits(value: Any) -> dict[str, int]:
     if type(value) is not dict:
         raise ValueError("expected a map of limits")
     return {read_text(name): read_number(number) for name, number in value.items()}
-
-
-def read_fingerprints(value: Any) -> dict[str, bytes]:
-    """Read the schema fingerprint of each document."""
-    if type(value) is not dict:
-        raise ValueError("expected a map of fingerprints")
-    return {read_document(name): read_blob(print_) for name, print_ in value.items()}
 
 
 def optional(read: Reader) -> Reader:

@@ -31,8 +31,10 @@ __all__ = [
     "Proof",
     "Push",
     "Receipt",
+    "Renewed",
     "Subscribe",
     "Subscribed",
+    "Token",
     "Unknown",
     "Unsubscribe",
     "Welcome",
@@ -41,8 +43,9 @@ __all__ = [
 VERSIONS = (1,)
 """The protocol versions that this crdtsync speaks."""
 
-FATAL_CODES = frozenset({"version", "authentication", "protocol", "fork"})
-"""Codes of a Goodbye after which a client does not come back by itself."""
+FATAL_CODES = frozenset({"version", "authentication", "expired", "protocol", "fork"})
+"""Codes of a Goodbye after which a client does not come back by itself; `expired` only if it has
+nowhere to get a fresh token from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,6 @@ class Hello:
         user: who uses it.
         token: what proves that, where the server asks for proof.
         key: the device's public key.
-        fingerprints: schema fingerprint of each document that has one.
         software: name and version of the client program, for logs.
         credit: bytes of Entries frames that the server may have under way.
     """
@@ -67,22 +69,33 @@ class Hello:
     user: str | None
     token: str | None
     key: bytes | None
-    fingerprints: Mapping[str, bytes]
     software: str
     credit: int
 
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """Server: sign this with the device key."""
+    """Server: sign this with the device key; see `crdtsync.keys`.
+
+    Attributes:
+        nonce: drawn for this connection alone.
+        epoch: of the server's logs, 16 bytes.
+    """
 
     nonce: bytes
+    epoch: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Client: the signature asked for."""
+    """Client: the signature asked for.
 
+    Attributes:
+        server: the name by which the client knows the server.
+        signature: over the challenge, this name, and what Hello said of client and replica.
+    """
+
+    server: str
     signature: bytes
 
 
@@ -97,6 +110,7 @@ class Welcome:
         time: the server's Unix time in milliseconds.
         epoch: names the incarnation of the server's logs, 16 bytes; cursors hold in one only.
         credit: bytes of Push frames that the client may have under way.
+        expires: Unix time in milliseconds by which a fresh token must have come; None: never.
     """
 
     version: int
@@ -105,6 +119,21 @@ class Welcome:
     time: int
     epoch: bytes
     credit: int
+    expires: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Client: a fresh token for the same user, before the one shown expires."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """Server: the token is good until `expires`, Unix time in milliseconds; None: for ever."""
+
+    expires: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +325,7 @@ Frame: TypeAlias = (
     | Complete
     | Push
     | Receipt
+    | Renewed
     | Check
     | Heads
     | Credit
@@ -305,5 +335,6 @@ Frame: TypeAlias = (
     | Unsubscribe
     | Failed
     | Goodbye
+    | Token
     | Unknown
 )

@@ -41,8 +41,10 @@ from crdtsync.sync.frames import (
     Proof,
     Push,
     Receipt,
+    Renewed,
     Subscribe,
     Subscribed,
+    Token,
     Unknown,
     Unsubscribe,
     Welcome,
@@ -56,9 +58,9 @@ __all__ = ["ServerProtocol"]
 class ServerProtocol(Endpoint):
     """One connection, seen from the server.
 
-    Events that `receive` returns: Hello, Proof, Subscribe, Push, Check, Unsubscribe, Ping, Pong,
-    Goodbye, Unknown. For each Push `returned(push.size)` is due once its entries are durable, or
-    refused.
+    Events that `receive` returns: Hello, Proof, Token, Subscribe, Push, Check, Unsubscribe, Ping,
+    Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once its entries are durable,
+    or refused.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
@@ -82,29 +84,41 @@ class ServerProtocol(Endpoint):
         """Whether there is credit for an Entries frame."""
         return self._state is State.OPEN and self._credit > 0
 
-    def challenge(self, nonce: bytes) -> None:
-        """Ask the client to sign a nonce; the answer is a Proof."""
+    def challenge(self, nonce: bytes, epoch: bytes) -> None:
+        """Ask the client to sign a nonce; the answer is a Proof.
+
+        Args:
+            nonce: drawn for this connection alone.
+            epoch: of the server's logs.
+        """
         if self._state is not State.GREETED or self._challenged:
             raise LocalProtocolError("a Challenge answers a Hello, once")
         self._challenged = True
-        self._enqueue(encode_frame(Challenge(nonce)))
+        self._enqueue(encode_frame(Challenge(nonce, epoch)))
 
-    def welcome(self, *, epoch: bytes, time: int, state: str = "active") -> None:
+    def welcome(
+        self, *, epoch: bytes, time: int, state: str = "active", expires: int | None = None
+    ) -> None:
         """Let the client in.
 
         Args:
             epoch: of the server's logs.
             time: Unix time in milliseconds.
             state: what the connection is.
+            expires: Unix time in milliseconds by which a fresh token must have come.
         """
         if self._state is not State.GREETED or self._hello is None:
             raise LocalProtocolError("Welcome answers a Hello, once")
         version = max(set(VERSIONS).intersection(self._hello.versions))
         limits = self.limits.to_wire()
-        frame = Welcome(version, state, limits, time, epoch, self.limits.credit_bytes)
+        frame = Welcome(version, state, limits, time, epoch, self.limits.credit_bytes, expires)
         self._enqueue(encode_frame(frame))
         self._credit = self._hello.credit
         self._state = State.OPEN
+
+    def renewed(self, expires: int | None) -> None:
+        """Say until when a fresh token is good."""
+        self._send(Renewed(expires))
 
     def subscribed(self, document: str, heads: Mapping[int, Head], mode: str) -> None:
         """Answer a Subscribe.
@@ -156,7 +170,7 @@ class ServerProtocol(Endpoint):
             return [frame]
         if self._state is not State.OPEN:
             return self._accept_greeting(frame)
-        if isinstance(frame, Ping | Pong | Unknown):
+        if isinstance(frame, Ping | Pong | Token | Unknown):
             return [frame]
         if isinstance(frame, Subscribe):
             return self._accept_subscribe(frame)

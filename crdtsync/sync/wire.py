@@ -31,8 +31,10 @@ from crdtsync.sync.frames import (
     Proof,
     Push,
     Receipt,
+    Renewed,
     Subscribe,
     Subscribed,
+    Token,
     Unknown,
     Unsubscribe,
     Welcome,
@@ -66,12 +68,11 @@ _SCHEMAS: dict[int, _Schema] = {
         user=f.optional(f.read_text),
         token=f.optional(f.read_text),
         key=f.optional(f.read_blob),
-        fingerprints=f.read_fingerprints,
         software=f.read_text,
         credit=f.read_positive,
     ),
-    1: _schema(Challenge, nonce=f.read_blob),
-    2: _schema(Proof, signature=f.read_blob),
+    1: _schema(Challenge, nonce=f.read_blob, epoch=f.read_epoch),
+    2: _schema(Proof, server=f.read_text, signature=f.read_blob),
     3: _schema(
         Welcome,
         version=f.read_number,
@@ -80,6 +81,7 @@ _SCHEMAS: dict[int, _Schema] = {
         time=f.read_number,
         epoch=f.read_epoch,
         credit=f.read_positive,
+        expires=f.optional(f.read_number),
     ),
     4: _schema(
         Subscribe,
@@ -128,6 +130,8 @@ _SCHEMAS: dict[int, _Schema] = {
         reason=f.read_text,
         retry_after_ms=f.optional(f.read_number),
     ),
+    19: _schema(Token, token=f.read_text),
+    20: _schema(Renewed, expires=f.optional(f.read_number)),
 }
 _TYPES = {schema.make: number for number, schema in _SCHEMAS.items()}
 

@@ -29,6 +29,7 @@ from crdtsync.transport.ports import ReplicaPort
 from crdtsync.transport.session import Session
 from crdtsync.transport.status import ConnectionEvent, ConnectionState, EventFeed, Status
 from crdtsync.transport.stream import FrameStream
+from crdtsync.transport.token import Token
 from crdtsync.transport.url import connect_stream, parse_url
 
 __all__ = ["Connection", "Connector", "connect"]
@@ -47,13 +48,15 @@ class Connection:
         replica: ReplicaPort,
         connector: Connector,
         *,
-        token: str | None,
+        server: str,
+        token: Token,
         documents: Iterable[str] | None,
         limits: WireLimits,
         backoff: Backoff,
     ) -> None:
         self._replica = replica
         self._connector = connector
+        self._server = server
         self._token = token
         self._documents = None if documents is None else sorted(set(documents))
         self._limits = limits
@@ -123,6 +126,12 @@ class Connection:
                     continue
             await self._feed.news()  # of the next session, or of the end
 
+    def refresh(self, token: str) -> None:
+        """Show a fresh token from now on: to this connection, while it lives, and to later ones."""
+        self._token = token
+        if self._session is not None:
+            self._session.renew(token)
+
     def events(self) -> AsyncIterator[ConnectionEvent]:
         """Return an iterator over what happens from now on. It ends with the connection."""
         return self._feed.listen()
@@ -153,6 +162,7 @@ class Connection:
             self._replica,
             stream,
             self._limits,
+            server=self._server,
             token=self._token,
             documents=self._documents,
             feed=self._feed,
@@ -179,7 +189,9 @@ class Connection:
 
     def _after(self, goodbye: Goodbye, session: Session) -> float:
         self._error = f"the server closed ({goodbye.code}): {goodbye.reason}"
-        if goodbye.code in FATAL_CODES:
+        if goodbye.code in FATAL_CODES and not (
+            goodbye.code == "expired" and callable(self._token)
+        ):
             self._refused = RefusedError(goodbye.code, goodbye.reason)
         if session.exchange.welcomed and goodbye.code != "fenced":
             # Who was fenced shares its store's identity with another: two must not spin.
@@ -218,7 +230,7 @@ async def connect(
     replica: ReplicaPort,
     url: str | Connector,
     *,
-    token: str | None = None,
+    token: Token = None,
     documents: Iterable[str] | None = None,
     limits: WireLimits | None = None,
     backoff: Backoff | None = None,
@@ -230,7 +242,8 @@ async def connect(
     Args:
         replica: whose documents.
         url: where the server is; or a function that makes a stream to it.
-        token: what proves the user.
+        token: what proves the user: a string, or a function, asynchronous or not, that gets a fresh
+            one. It is asked at each try, and before a token expires while the connection lives.
         documents: names of those to synchronize; None: all that the replica has or gets.
         limits: of the wire.
         backoff: how long to wait between tries.
@@ -240,14 +253,17 @@ async def connect(
     """
     wire = limits or WireLimits()
     connector: Connector
+    server = ""
     if isinstance(url, str):
-        parse_url(url)  # a mistake in it is told at once, not tried again and again
+        address = parse_url(url)  # a mistake in it is told at once, not tried again and again
+        server = address.path or address.host
         connector = partial(connect_stream, url, wire)
     else:
         connector = url
     connection = Connection(
         replica,
         connector,
+        server=server,
         token=token,
         documents=documents,
         limits=wire,

@@ -21,10 +21,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from itertools import islice
 
-from crdtsync.errors import EntryError, LocalProtocolError, RefusedError
+from crdtsync.errors import EntryError, LocalProtocolError, RefusedError, RemoteProtocolError
+from crdtsync.keys import sign_challenge
 from crdtsync.log import Cursor, Head
 from crdtsync.sync import ClientProtocol
 from crdtsync.sync.frames import (
+    Challenge,
     Complete,
     Entries,
     Failed,
@@ -33,6 +35,7 @@ from crdtsync.sync.frames import (
     Heads,
     Ping,
     Receipt,
+    Renewed,
     Subscribed,
     Welcome,
 )
@@ -62,20 +65,31 @@ class Exchange:
     Args:
         replica: whose documents.
         protocol: a new one.
+        server: the name by which we know the server.
         documents: names of those to follow; None: all that the replica has or gets.
         publish: is told what the application should know.
+
+    Attributes:
+        followers: what is known of each document.
+        goodbye: the server's, once it has come.
+        welcomed: whether the server has let us in.
+        expires: Unix time, by our clock, by which a fresh token must have come; None: never.
     """
 
     def __init__(
         self,
         replica: ReplicaPort,
         protocol: ClientProtocol,
+        server: str,
         documents: Iterable[str] | None,
         publish: Callable[[ConnectionEvent], None],
     ) -> None:
         self.followers: dict[str, Follower] = {}
         self.goodbye: Goodbye | None = None
         self.welcomed = False
+        self.expires: float | None = None
+        self._server = server
+        self._server_ahead_s = 0.0
         self._replica = replica
         self._protocol = protocol
         self._documents = None if documents is None else frozenset(documents)
@@ -93,13 +107,20 @@ class Exchange:
 
     def greet(self, token: str | None) -> None:
         """Say Hello."""
+        key = self._replica.key
         self._protocol.hello(
             client=client_id(self._replica),
             replica=self._replica.id,
             user=self._replica.user,
             token=token,
+            key=None if key is None else key.public,
             software=_SOFTWARE,
         )
+
+    def renew(self, token: str) -> None:
+        """Show the server a fresh token."""
+        self.expires = None  # until it says
+        self._protocol.renew(token)
 
     def receive(self, payload: bytes) -> None:
         """Take one frame from the server.
@@ -197,15 +218,40 @@ class Exchange:
             self._on_heads(event)
         elif isinstance(event, Failed):
             self._drop(event.document, event.code, event.reason)
+        elif isinstance(event, Challenge):
+            self._answer(event)
+        elif isinstance(event, Renewed):
+            self._expires_in(event.expires)
         elif isinstance(event, Welcome):
             self.welcomed = True
             self._epoch = event.epoch
+            self._server_ahead_s = event.time / 1000 - _now().timestamp()
+            self._expires_in(event.expires)
             for name in self._replica.names() if self._documents is None else self._documents:
                 self.touch(name)
         elif isinstance(event, Ping):
             self._protocol.pong(event.nonce, int(_now().timestamp() * 1000))
         elif isinstance(event, Goodbye):
             self.goodbye = event
+
+    def _answer(self, challenge: Challenge) -> None:
+        """Prove that we have the device's key."""
+        key = self._replica.key
+        if key is None:
+            raise RemoteProtocolError("the server asks for a proof that was not offered")
+        signature = sign_challenge(
+            key,
+            challenge.nonce,
+            server=self._server,
+            epoch=challenge.epoch,
+            client=client_id(self._replica),
+            replica=self._replica.id,
+        )
+        self._protocol.prove(self._server, signature)
+
+    def _expires_in(self, expires: int | None) -> None:
+        """Note when a fresh token is due, by our own clock."""
+        self.expires = None if expires is None else expires / 1000 - self._server_ahead_s
 
     def _on_subscribed(self, event: Subscribed) -> None:
         follower = self.followers[event.document]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor, Head
 
 __all__ = ["LedgerPort", "MissingPort", "ReceivedPort", "ReplicaPort"]
@@ -103,6 +104,11 @@ class ReplicaPort(Protocol):
     @property
     def user(self) -> str | None:
         """Who uses it."""
+        ...
+
+    @property
+    def key(self) -> DeviceKey | None:
+        """The device's key."""
         ...
 
     def names(self) -> Sequence[str]:

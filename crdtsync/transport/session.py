@@ -6,6 +6,8 @@ ends, in whatever way and in the middle of whatever, the logs have all of it.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 import anyio
@@ -18,6 +20,7 @@ from crdtsync.transport.exchange import Exchange
 from crdtsync.transport.ports import ReplicaPort
 from crdtsync.transport.status import EventFeed
 from crdtsync.transport.stream import FrameStream
+from crdtsync.transport.token import Token, current
 
 __all__ = ["Session"]
 
@@ -25,6 +28,8 @@ BLOCK_BYTES = 256 * 1024
 """So much is received before others in the event loop have their turn."""
 _PROOFS_PER_BLOCK = 50
 _FAREWELL_S = 1.0
+_RENEW_BEFORE_S = 30.0
+_RENEW_CHECK_S = 1.0
 
 
 class Session:
@@ -34,7 +39,8 @@ class Session:
         replica: whose documents.
         stream: a new connection to a server. It is closed in the end.
         limits: what the server may ask of us.
-        token: what proves the user.
+        server: the name by which we know the server.
+        token: what proves the user: a string, or a function that gets a fresh one.
         documents: names of those to synchronize; None: all.
         feed: is told of events, and of progress.
 
@@ -48,7 +54,8 @@ class Session:
         stream: FrameStream,
         limits: WireLimits,
         *,
-        token: str | None,
+        server: str,
+        token: Token,
         documents: Iterable[str] | None,
         feed: EventFeed,
     ) -> None:
@@ -58,7 +65,7 @@ class Session:
         self._token = token
         self._feed = feed
         self._protocol = ClientProtocol(limits)
-        self.exchange = Exchange(replica, self._protocol, documents, feed.publish)
+        self.exchange = Exchange(replica, self._protocol, server, documents, feed.publish)
         self._bell = anyio.Event()  # wakes the sender
         self._sending = anyio.CancelScope()
         self._receiving = anyio.CancelScope(shield=True)
@@ -83,6 +90,8 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._until_end, lambda: self._receive(welcomed))
                 tasks.start_soon(self._until_end, self._keep_time)
+                if callable(self._token):
+                    tasks.start_soon(self._until_end, self._keep_token_fresh)
                 try:
                     with self._sending:
                         await self._until_end(self._send)
@@ -189,7 +198,7 @@ class Session:
         )
 
     async def _send(self) -> None:
-        self.exchange.greet(self._token)
+        self.exchange.greet(await current(self._token))
         while not self._over.is_set() and not self._protocol.closed:
             more = self.exchange.work()
             payloads = self._protocol.data_to_send()
@@ -213,6 +222,24 @@ class Session:
         while True:
             await anyio.sleep(self._limits.ping_interval_s)
             self.exchange.tick()
+            self._bell.set()
+
+    async def _keep_token_fresh(self) -> None:
+        """Show a fresh token in good time before the one shown expires."""
+        while True:
+            expires = self.exchange.expires
+            left_s = math.inf if expires is None else expires - time.time()
+            if left_s < _RENEW_BEFORE_S and self.exchange.welcomed:
+                token = await current(self._token)
+                if token is not None and not self._protocol.closed:
+                    self.renew(token)
+                left_s = math.inf
+            await anyio.sleep(min(_RENEW_CHECK_S, max(left_s - _RENEW_BEFORE_S, 0.1)))
+
+    def renew(self, token: str) -> None:
+        """Show the server a fresh token, if it has let us in."""
+        if self.exchange.welcomed and not self._protocol.closed:
+            self.exchange.renew(token)
             self._bell.set()
 
     async def _say_farewell(self) -> None:

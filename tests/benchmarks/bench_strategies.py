@@ -122,8 +122,9 @@ def test_large_table(benchmark: Any) -> None:
             numbers = itertools.count()
 
             def change(document: Any = document, numbers: Iterator[int] = numbers) -> None:
-                record = document.rows[f"r{next(numbers):06}"]
-                record.text = "changed"
+                number = next(numbers)
+                record = document.rows[f"r{number:06}"]
+                record.text = f"changed {number}"
                 assert record.text
 
             times["change"] = per_call(change, 100)

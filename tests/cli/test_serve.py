@@ -57,7 +57,8 @@ class TestServe:
         assert process.stdout.readline() == f"unix://{tmp_path}/s\n"
         process.send_signal(which)
         out, err = process.communicate(timeout=30)
-        assert (process.returncode, out, err) == (0, "", "")
+        assert (process.returncode, out) == (0, "")
+        assert err.startswith("development mode: ")
 
     def test_prints_each_address_with_its_real_port(self, serve, tmp_path):
         process = serve("--listen", "tcp://127.0.0.1:0", "--listen", f"unix://{tmp_path}/s")
@@ -73,7 +74,7 @@ class TestServe:
     @pytest.mark.parametrize(
         ("url", "word"),
         [
-            ("tcp://0.0.0.0:0", "insecure"),
+            ("tcp://0.0.0.0:0", "development mode"),
             ("http://localhost", "http"),
             ("nonsense", "nonsense"),
             ("unix:///no/such/folder/s", "/no/such/folder/s"),
@@ -83,7 +84,7 @@ class TestServe:
         process = serve("--listen", url)
         out, err = process.communicate(timeout=30)
         assert (process.returncode, out) == (3, "")
-        assert err.count("\n") == 1
+        assert err.count("\n") == 2  # the first says that this is development mode
         assert word in err
 
     def test_an_address_that_is_taken(self, serve, tmp_path):

@@ -16,23 +16,8 @@ from tests.server.client import Client
 
 @pytest.mark.parametrize("url", ["tcp://0.0.0.0:0", "tcp://[::]:0", "tcp://example.com:80"])
 async def test_it_does_not_open_itself_to_the_network_by_accident(url):
-    with pytest.raises(TransportError, match="insecure"):
+    with pytest.raises(TransportError, match="development mode"):
         await serve(MemoryBackend(), ["tcp://127.0.0.1:0", url])
-
-
-async def test_insecure_is_for_those_who_ask_for_it():
-    async with anyio.create_task_group() as tasks:
-
-        async def run(*, task_status: TaskStatus[list[str]]) -> None:
-            await serve(
-                MemoryBackend(), ["tcp://0.0.0.0:0"], insecure=True, task_status=task_status
-            )
-
-        (url,) = await tasks.start(run)
-        client = Client(await connect_stream(url.replace("0.0.0.0", "127.0.0.1")))
-        await client.hello()
-        await client.stream.aclose()
-        tasks.cancel_scope.cancel()
 
 
 async def test_an_address_in_use_is_an_error_and_leaves_nothing_open(tmp_path):

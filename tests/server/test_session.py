@@ -86,7 +86,7 @@ async def _send_until_cut(stream: FrameStream, payload: bytes) -> None:
 
 
 def hello(version: int = 1) -> Hello:
-    return Hello((version,), bytes(16), 1, None, None, None, {}, "tests", 1000)
+    return Hello((version,), bytes(16), 1, None, None, None, "tests", 1000)
 
 
 ALWAYS_WRONG = {

@@ -36,12 +36,13 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "user": st.none() | texts,
     "token": st.none() | texts,
     "key": st.none() | blobs,
-    "fingerprints": st.dictionaries(documents, blobs, max_size=3),
     "software": texts,
     "credit": positives,
     "nonce": positives,
     "signature": blobs,
     "version": numbers,
+    "server": texts,
+    "expires": st.none() | numbers,
     "state": texts,
     "limits": st.dictionaries(texts, numbers, max_size=4),
     "time": numbers,
@@ -79,7 +80,9 @@ def frames_of(kind: type[Any]) -> st.SearchStrategy[Frame]:
     """Draw frames of one kind."""
     names = [one.name for one in dataclasses.fields(kind) if one.name != "size"]
     if kind is frames.Challenge:
-        return st.builds(kind, nonce=blobs)
+        return st.builds(kind, nonce=blobs, epoch=_FIELDS["epoch"])
+    if kind is frames.Token:
+        return st.builds(kind, token=texts)
     return st.builds(kind, **{name: _FIELDS[name] for name in names})
 
 

@@ -40,18 +40,18 @@ HEADS = {7: Head(2, bytes(32))}
 
 def test_a_conversation() -> None:
     client, server = ClientProtocol(), ServerProtocol()
-    client.hello(client=CLIENT, replica=7, software="test", user="ann", fingerprints={"d": b"f"})
+    client.hello(client=CLIENT, replica=7, software="test", user="ann")
     assert client.state is State.GREETED
     _, [hello] = wire(client, server)
     assert isinstance(hello, Hello)
     assert (hello.user, hello.client, hello.credit) == ("ann", CLIENT, 1024 * 1024)
     assert server.hello == hello
 
-    server.challenge(b"nonce")
+    server.challenge(b"nonce", EPOCH)
     [challenge], _ = wire(client, server)
-    assert challenge == Challenge(b"nonce")
-    client.prove(b"signature")
-    assert wire(client, server) == ([], [Proof(b"signature")])
+    assert challenge == Challenge(b"nonce", EPOCH)
+    client.prove("here", b"signature")
+    assert wire(client, server) == ([], [Proof("here", b"signature")])
 
     server.welcome(epoch=EPOCH, time=5)
     [welcome], _ = wire(client, server)
@@ -135,7 +135,7 @@ def test_hello_is_said_once() -> None:
     client, server = greeted()
     with pytest.raises(LocalProtocolError, match="once"):
         client.hello(client=CLIENT, replica=7, software="test")
-    hello = Hello((1,), CLIENT, 7, None, None, None, {}, "", 1)
+    hello = Hello((1,), CLIENT, 7, None, None, None, "", 1)
     with pytest.raises(RemoteProtocolError, match="Hello"):
         server.receive(encode_frame(hello))
     assert wire(client, server)[0][0].code == "protocol"  # type: ignore[union-attr]
@@ -146,14 +146,14 @@ def test_a_proof_needs_a_challenge() -> None:
     client.hello(client=CLIENT, replica=7, software="test")
     wire(client, server)
     with pytest.raises(LocalProtocolError, match="Challenge"):
-        client.prove(b"")
+        client.prove("", b"")
     with pytest.raises(RemoteProtocolError, match="Proof"):
-        server.receive(encode_frame(Proof(b"")))
+        server.receive(encode_frame(Proof("", b"")))
 
 
 def test_no_common_version_ends_the_connection_at_once() -> None:
     server = ServerProtocol()
-    hello = Hello((2, 3), CLIENT, 7, None, None, None, {}, "", 1)
+    hello = Hello((2, 3), CLIENT, 7, None, None, None, "", 1)
     assert server.receive(encode_frame(hello)) == []
     assert server.closed
     client = ClientProtocol()

@@ -32,8 +32,10 @@ from crdtsync.sync.frames import (
     Proof,
     Push,
     Receipt,
+    Renewed,
     Subscribe,
     Subscribed,
+    Token,
     Unknown,
     Unsubscribe,
     Welcome,
@@ -42,11 +44,12 @@ from tests.sync.helpers import CLIENT, EPOCH, KINDS, any_frame, frames_of
 
 HEAD = Head(3, bytes(range(32)))
 GOLDEN: dict[str, Frame] = {
-    "hello": Hello((1,), CLIENT, 7, "ann", "t0ken", None, {"board": b"\x01"}, "test/1", 1024),
-    "hello, bare": Hello((1, 2), CLIENT, 2**53 - 1, None, None, None, {}, "", 1),
-    "challenge": Challenge(b"nonce"),
-    "proof": Proof(b"signature"),
+    "hello": Hello((1,), CLIENT, 7, "ann", "t0ken", b"key", "test/1", 1024),
+    "hello, bare": Hello((1, 2), CLIENT, 2**53 - 1, None, None, None, "", 1),
+    "challenge": Challenge(b"nonce", EPOCH),
+    "proof": Proof("sync.example", b"signature"),
     "welcome": Welcome(1, "active", {"frame_bytes_max": 262144}, 1700000000000, EPOCH, 1048576),
+    "welcome, for a while": Welcome(1, "active", {}, 1700000000000, EPOCH, 1, 1700000060000),
     "subscribe": Subscribe("board/1", 2, {9: HEAD, 7: Head(1, bytes(32))}, Cursor(EPOCH, 41)),
     "subscribe, new": Subscribe("board/1", 0, {}, None),
     "subscribed": Subscribed("board/1", {7: HEAD}, "cursor"),
@@ -68,6 +71,9 @@ GOLDEN: dict[str, Frame] = {
     "failed": Failed("board/1", "malformed", "entry 3: cut short"),
     "goodbye": Goodbye("restart", "back soon", 5000),
     "goodbye, for good": Goodbye("version", "too old", None),
+    "token": Token("t0ken"),
+    "renewed": Renewed(1700000060000),
+    "renewed, for ever": Renewed(None),
 }
 GOLDEN_BYTES: dict[str, str] = json.loads(Path(__file__).with_name("golden.json").read_text())
 
@@ -161,7 +167,7 @@ def test_a_damaged_frame_is_a_frame_or_refused(frame: Frame, data: st.DataObject
         ([4, "d", 0, [], [bytes(16)]], "Subscribe.cursor"),
         ([9, "d", 7, 1, 1, [[0, "no"]]], "Receipt.refused"),
         ([9, "d", 0, 1, 1, []], "Receipt.replica"),
-        ([3, 1, "active", {b"a": 1}, 0, bytes(16), 1], "Welcome.limits"),
+        ([3, 1, "active", {b"a": 1}, 0, bytes(16), 1, None], "Welcome.limits"),
     ],
 )
 def test_a_frame_that_does_not_fit_its_schema_says_where(items: list[Any], why: str) -> None:

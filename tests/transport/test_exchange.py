@@ -50,7 +50,7 @@ class Table:
         self.server = ServerProtocol(limits)
         self.came: list[Frame] = []
         self.told: list[ConnectionEvent] = []
-        self.exchange = Exchange(replica, self.client, documents, self.told.append)
+        self.exchange = Exchange(replica, self.client, "here", documents, self.told.append)
         replica.subscribe(self.exchange.touch)
         self.exchange.greet("token")
         self.run()
@@ -502,7 +502,7 @@ def test_pings_are_answered(replica: Replica) -> None:
 
 def test_before_welcome_nothing_is_sent(replica: Replica) -> None:
     protocol = ClientProtocol()
-    exchange = Exchange(replica, protocol, None, lambda event: None)
+    exchange = Exchange(replica, protocol, "here", None, lambda event: None)
     exchange.touch("board")
     assert not exchange.work()
     exchange.tick()

@@ -26,6 +26,7 @@ from crdtsync.server.backend import (
     Stored,
     Watcher,
 )
+from crdtsync.server.devices import Device
 
 __all__ = ["MemoryBackend"]
 
@@ -54,6 +55,7 @@ class MemoryBackend:
     def __init__(self, epoch: bytes | None = None) -> None:
         self._epoch = epoch if epoch is not None else secrets.token_bytes(EPOCH_BYTES)
         self._documents: dict[str, _Held] = {}
+        self._devices: dict[int, Device] = {}
         self._watchers: list[Watcher] = []
 
     @property
@@ -117,6 +119,25 @@ class MemoryBackend:
     async def documents(self) -> list[str]:
         await checkpoint()
         return sorted(self._documents)
+
+    async def bind(self, device: Device) -> Device:
+        await checkpoint()
+        return self._devices.setdefault(device.replica, device)
+
+    async def devices(self) -> list[Device]:
+        await checkpoint()
+        return sorted(self._devices.values())
+
+    async def revoked(self) -> frozenset[int]:
+        await checkpoint()
+        return frozenset(device.replica for device in self._devices.values() if device.revoked)
+
+    async def revoke(self, replica: int) -> bool:
+        await checkpoint()
+        device = self._devices.get(replica)
+        if device is not None:
+            self._devices[replica] = device._replace(revoked=True)
+        return device is not None
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.append(watcher)

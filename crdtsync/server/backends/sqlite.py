@@ -21,7 +21,7 @@ from typing import Self, TypeVar
 
 import apsw
 
-from crdtsync.errors import CorruptLogError, EntryError
+from crdtsync.errors import CorruptLogError, EntryError, StorageError
 from crdtsync.log import Entry, Head, decode_entry
 from crdtsync.server.admission import Admission, admit
 from crdtsync.server.backend import (
@@ -34,12 +34,19 @@ from crdtsync.server.backend import (
     Watcher,
 )
 from crdtsync.server.backends.committer import Committer
-from crdtsync.server.backends.table import SCHEMA, EntryTable
+from crdtsync.server.backends.table import SCHEMA, DeviceTable, EntryTable
+from crdtsync.server.devices import Device
 from crdtsync.storage import open_file
 
-__all__ = ["SqliteBackend"]
+__all__ = ["SqliteBackend", "list_devices", "revoke_device"]
 
 T = TypeVar("T")
+
+_BUSY_TIMEOUT_MS = 5000
+
+
+def _tell_nobody(_: object) -> None:
+    """What was stored is nobody's business but the caller's."""
 
 
 @dataclass(slots=True)
@@ -69,6 +76,7 @@ class SqliteBackend:
         self._file = open_file(path, "server", SCHEMA, durability="power")
         self._connection = self._file.connection
         self._table = EntryTable(self._connection)
+        self._devices = DeviceTable(self._connection)
         self._documents: dict[str, _Document] = {}
         self._documents_max = documents_remembered_max
         self._watchers: list[Watcher] = []
@@ -112,6 +120,18 @@ class SqliteBackend:
 
     async def documents(self) -> list[str]:
         return await self._read(self._table.names)
+
+    async def bind(self, device: Device) -> Device:
+        return await self._committer.write(lambda: self._devices.bind(device), _tell_nobody)
+
+    async def devices(self) -> list[Device]:
+        return await self._read(self._devices.all)
+
+    async def revoked(self) -> frozenset[int]:
+        return await self._read(self._devices.revoked)
+
+    async def revoke(self, replica: int) -> bool:
+        return await self._committer.write(lambda: self._devices.revoke(replica), _tell_nobody)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.append(watcher)
@@ -232,3 +252,37 @@ class SqliteBackend:
             seq=row.seq,
             position=row.offset,
         )
+
+
+def list_devices(path: str | os.PathLike[str]) -> list[Device]:
+    """Return the devices that a server's file knows, also while a server has it open.
+
+    Raises:
+        StorageError: it cannot be read, or is no server's file.
+    """
+    file = open_file(path, "server", SCHEMA, durability="power", read_only=True)
+    try:
+        with file.errors():
+            return DeviceTable(file.connection).all()
+    finally:
+        file.close()
+
+
+def revoke_device(path: str | os.PathLike[str], replica: int) -> bool:
+    """Revoke a device in a server's file, also while a server has it open; False if it is unknown.
+
+    Raises:
+        StorageError: it cannot be written, or is no server's file.
+    """
+    list_devices(path)  # is it a server's file at all?
+    connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+        connection.pragma("synchronous", "FULL")
+        return DeviceTable(connection).revoke(replica)
+    except apsw.Error as error:
+        raise StorageError(
+            f"the device cannot be revoked: {error}", path=os.fspath(path)
+        ) from error
+    finally:
+        connection.close()

@@ -13,8 +13,9 @@ import apsw
 
 from crdtsync.log import Entry
 from crdtsync.server.backend import Row
+from crdtsync.server.devices import Device
 
-__all__ = ["SCHEMA", "EntryTable"]
+__all__ = ["SCHEMA", "DeviceTable", "EntryTable"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents(
@@ -29,6 +30,13 @@ CREATE TABLE IF NOT EXISTS entries(
     data BLOB NOT NULL,
     UNIQUE(document, replica, seq)
 );
+CREATE TABLE IF NOT EXISTS devices(
+    replica INTEGER PRIMARY KEY,
+    key BLOB NOT NULL,
+    user TEXT,
+    revoked INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS revoked_devices ON devices(replica) WHERE revoked = 1;
 """
 
 _OFFSET_BITS = 40
@@ -131,3 +139,40 @@ class EntryTable:
                 break
             rows.append(Row(place - base, replica, seq, data))
         return rows
+
+
+class DeviceTable:
+    """Reads and writes the devices. Does no error mapping of its own."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def bind(self, device: Device) -> Device:
+        """Bind a replica id unless it is bound already; return what it is bound to."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO devices(replica, key, user, revoked) VALUES(?, ?, ?, ?)",
+            (device.replica, device.key, device.user, device.revoked),
+        )
+        (held,) = self._read("WHERE replica = ?", (device.replica,))
+        return held
+
+    def revoke(self, replica: int) -> bool:
+        """Let nobody in under a replica id any more; False if there is none."""
+        self._connection.execute("UPDATE devices SET revoked = 1 WHERE replica = ?", (replica,))
+        return self._connection.changes() > 0
+
+    def revoked(self) -> frozenset[int]:
+        """Return the replica ids under which nobody is let in any more."""
+        rows = self._connection.execute("SELECT replica FROM devices WHERE revoked = 1")
+        return frozenset(replica for (replica,) in rows)
+
+    def all(self) -> list[Device]:
+        """Return all of them."""
+        return self._read("ORDER BY replica", ())
+
+    def _read(self, which: str, bindings: tuple[int, ...]) -> list[Device]:
+        rows = self._connection.execute(
+            f"SELECT replica, key, user, revoked FROM devices {which}",  # noqa: S608 - ours
+            bindings,
+        )
+        return [Device(replica, key, user, bool(revoked)) for replica, key, user, revoked in rows]
