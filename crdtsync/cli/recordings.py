@@ -8,7 +8,8 @@ Two formats, both gzipped, described in full beside the recordings:
 
 Either is a list of transactions in an order in which causes come before effects. `parents` names
 the transactions that one was made on; what an agent had seen is therefore known exactly, and
-`Causality` keeps count of it. Read next: `crdtsync.cli.replay`, which acts a session out.
+`Causality` keeps count of it. Read next: `crdtsync.cli.replay`, which acts a session out through a
+server, and `crdtsync.cli.compare`, which asks how strategies would have decided in it.
 """
 
 from __future__ import annotations
@@ -78,14 +79,23 @@ class TextTransaction(NamedTuple):
 class StructuredTransaction(NamedTuple):
     """What one agent changed in one commit.
 
-    `state` is the start of the hash that the whole file's state had afterwards; None where the
-    recording does not know it.
+    Attributes:
+        agent: who.
+        parents: what it was made on; several where it is a merge.
+        operations: what was done, in order.
+        decisions: what its people made of the values that both sides of the merge had changed, each
+            as the operation by which it comes about. They are among the operations too.
+        state: the start of the hash that the whole file's state had afterwards; None where the
+            recording does not know it.
+        time: when, in Unix seconds by the agent's own clock; None likewise.
     """
 
     agent: int
     parents: tuple[int, ...]
     operations: tuple[Operation, ...]
+    decisions: tuple[Operation, ...]
     state: str | None
+    time: int | None
 
 
 class Transaction(Protocol):
@@ -195,6 +205,17 @@ class Causality:
         held[agent] = self._numbers[index]
         return sorted(missing)
 
+    def lacking(self, agent: int) -> list[int]:
+        """Return the transactions that an agent has not seen so far, causes before effects."""
+        held = self._held.get(agent, {})
+        return [
+            index
+            for index, (transaction, number) in enumerate(
+                zip(self._transactions, self._numbers, strict=True)
+            )
+            if number > held.get(transaction.agent, 0)
+        ]
+
 
 def load_text_session(path: str | os.PathLike[str]) -> TextSession:
     """Read a recorded editing session.
@@ -267,10 +288,27 @@ def _text_transactions(found: Any, *, concurrent: bool) -> Iterator[TextTransact
 
 
 def _structured_transaction(item: Any) -> StructuredTransaction:
-    operations = tuple(_operation(*found) for found in item["ops"])
+    time = item.get("time")
     return StructuredTransaction(
-        int(item["agent"]), tuple(item["parents"]), operations, item.get("state")
+        agent=int(item["agent"]),
+        parents=tuple(item["parents"]),
+        operations=tuple(_operation(*found) for found in item["ops"]),
+        decisions=tuple(map(_decision, filter(_was_decided, item.get("conflicts", ())))),
+        state=item.get("state"),
+        time=None if time is None else int(time),
     )
+
+
+def _was_decided(conflict: Any) -> bool:
+    """Tell whether people had to decide between two values; a three-way merge does the others."""
+    return bool(conflict["kind"] == "reg" and conflict.get("three_way") == "both_changed")
+
+
+def _decision(conflict: Any) -> Operation:
+    keys, resolved = conflict["path"], conflict["resolved"]
+    if "value" in resolved:
+        return _operation("set", keys, resolved["value"])
+    return _operation("del", keys)
 
 
 def _operation(kind: str, keys: list[Any], value: Any = None) -> Operation:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from crdtsync.strategy import Candidate
+from crdtsync_strategies.authors import latest
 
 __all__ = ["KeepAll"]
 
@@ -29,3 +30,7 @@ class KeepAll:
     def resolve(self, candidates: Sequence[Candidate[Any]], /) -> Any:
         """Return the value shown until somebody decides."""
         return candidates[-1].value
+
+    def explain(self, candidates: Sequence[Candidate[Any]], _chosen: Any, /) -> str:
+        """Say whose write is shown, and that the others are kept."""
+        return f"{latest(candidates)}; all are kept until somebody decides"

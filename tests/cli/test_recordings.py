@@ -118,6 +118,32 @@ class TestStructuredSession:
             Operation("add", '["c"]', "1.5"),
         )
 
+    def test_what_people_decided_and_when(self, tmp_path):
+        def conflict(path: str, resolved: Any, **more: Any) -> dict[str, Any]:
+            found = {"kind": "reg", "path": [path], "writes": [], "resolved": resolved}
+            return {**found, "three_way": "both_changed", **more}
+
+        merge = {
+            **self.change,
+            "parents": [0],
+            "time": 1429044137,
+            "conflicts": [
+                conflict("a", {"value": None}),
+                conflict("b", {"deleted": True}),
+                conflict("c", {"value": 1}, three_way="one_side_net_change"),
+                conflict("d", {"present": True}, kind="member"),
+                {"kind": "reg", "path": ["e"], "writes": [], "resolved": {"value": 1}},
+            ],
+        }
+        path = write_lines(tmp_path / "s.jsonl.gz", self.header, self.change, merge)
+        before, after = load_structured_session(path).transactions
+        assert (before.time, before.decisions) == (None, ())
+        assert after.time == 1429044137
+        assert after.decisions == (
+            Operation("set", '["a"]', None),
+            Operation("del", '["b"]', None),
+        )
+
     def test_first_does_not_know_its_end(self, tmp_path):
         later = {**self.change, "parents": [0]}
         path = write_lines(tmp_path / "s.jsonl.gz", self.header, self.change, later)
@@ -131,6 +157,8 @@ class TestStructuredSession:
             {**change, "parents": [0]},
             {**change, "ops": [["burn", ["a"]]]},
             {**change, "ops": [["set"]]},
+            {**change, "time": "noon"},
+            {**change, "conflicts": [{"kind": "reg", "three_way": "both_changed"}]},
         ],
     )
     def test_what_is_not_one(self, tmp_path, wrong):
@@ -188,6 +216,11 @@ class TestCausality:
             assert holding == set().union(*(past[parent] for parent in transaction.parents))
             holding.add(index)
             past.append(set(holding))
+            assert set(causality.lacking(transaction.agent)) == set(range(len(history))) - holding
+
+    def test_who_has_seen_nothing_lacks_everything(self):
+        history = [TextTransaction(0, (), ()), TextTransaction(1, (0,), ())]
+        assert Causality(history).lacking(1) == [0, 1]
 
     def test_refuses_an_agent_that_forgets(self):
         history = [TextTransaction(0, (), ()), TextTransaction(0, (), ())]
