@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
-from crdtsync.codec import check_value, copy_value
+from crdtsync.codec import check_value, copy_value, encode
 from crdtsync.document.schema import FieldSpec
 from crdtsync.strategy import Candidate, Strategy
 
@@ -42,7 +42,7 @@ def choose(strategy: Strategy, spec: FieldSpec, candidates: Sequence[Candidate[A
     shared = any(type(candidate.value) in _MUTABLE for candidate in candidates)
     given = tuple(map(_copy, candidates)) if shared else tuple(candidates)
     value = bounded(strategy.resolve, given)
-    if shared and given != tuple(candidates):
+    if shared and _were_changed(given, candidates):
         raise StrategyError("it changed the candidates that it was given")
     try:
         check_value(value)
@@ -100,6 +100,18 @@ def bounded_by(limit: int, call: Callable[P, T], *args: P.args, **kwargs: P.kwar
 
 
 _MUTABLE = frozenset({list, dict})
+
+
+def _were_changed(given: Sequence[Candidate[Any]], candidates: Sequence[Candidate[Any]]) -> bool:
+    """Tell whether candidates are stored as others. Equality would not do: NaN is not even itself."""
+    try:
+        return list(map(_content, given)) != list(map(_content, candidates))
+    except Exception:  # noqa: BLE001 - what was put in cannot be stored, or holds itself
+        return True
+
+
+def _content(candidate: Candidate[Any]) -> bytes:
+    return encode([candidate.value, candidate.base and candidate.base.value])
 
 
 def _copy(candidate: Candidate[Any]) -> Candidate[Any]:

@@ -152,6 +152,11 @@ def mutates(candidates: Sequence[Candidate[Any]]) -> Any:
     return candidates[0].value
 
 
+def spoils(candidates: Sequence[Candidate[Any]]) -> Any:
+    candidates[0].value.append(candidates[0].value)
+    return ["x"]
+
+
 def never_ends(candidates: Sequence[Candidate[Any]]) -> Any:
     while True:
         pass
@@ -172,6 +177,7 @@ def never_ends_stubbornly(candidates: Sequence[Candidate[Any]]) -> Any:
         (returns_the_wrong_type, "it returned a int for a field of list"),
         (returns_what_cannot_be_stored, "what it returned cannot be stored"),
         (mutates, "it changed the candidates that it was given"),
+        (spoils, "it changed the candidates that it was given"),
         (never_ends, f"it did not end within {STEPS_MAX:,} steps"),
         (never_ends_stubbornly, f"it did not end within {STEPS_MAX:,} steps"),
     ],
@@ -192,6 +198,15 @@ def test_a_faulty_resolver_is_contained_and_reported(
     assert said in caplog.text
     here.names = ["c"]
     assert here.conflicts() == []
+
+
+def test_what_is_not_equal_to_itself_is_not_taken_to_be_changed() -> None:
+    one, other, here, there = pair(faulty(lambda candidates: candidates[0].value))
+    here.names, there.names = [float("nan")], ["b"]
+    one.merge(other)
+    (conflict,) = here.conflicts()
+    assert conflict.error is None
+    assert str(here.names) == str(there.names) == "[nan]"
 
 
 def test_a_debugger_is_left_alone() -> None:
