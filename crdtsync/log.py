@@ -51,15 +51,23 @@ __all__ = [
     "check_structs",
     "decode_entries",
     "decode_entry",
+    "hash_of",
+    "is_refused",
     "make_entry",
 ]
 
 VERSION = 1
+REFUSED_VERSION = 0
+"""In place of the version in an entry of which only the header is left."""
+REFUSED = "refused"
+"""Under this name the `extra` of such an entry says why."""
 HASH_BYTES = 32
 EMPTY_UPDATE = b"\x00\x00"
 """A Yjs v1 update without structs and without deletions."""
 
 _TYPES = [int, str, int, int, bytes, list, int, int, str, dict, bytes, dict]
+_REFUSED_MARK = bytes([REFUSED_VERSION])
+_REFUSED_TYPES = [*_TYPES[:9], bytes, *_TYPES[10:]]  # the hash stands where the arguments were
 _SEQ_MAX = 2**53
 _DEPTH_AROUND_VALUES = 2  # the entry and its arguments
 _DEPTH_DECODED_MAX = 1000  # the decoder has seen to the depth
@@ -102,7 +110,11 @@ class Cursor(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One action as it stands in a log. `data` is its bytes, `hash` their SHA-256."""
+    """One action as it stands in a log.
+
+    `data` is its bytes, `hash` their SHA-256; of a refused entry, the SHA-256 of what it was before
+    (see `crdtsync.refusal`).
+    """
 
     document: str
     replica: int
@@ -123,6 +135,11 @@ class Entry(NamedTuple):
         """The user a log's first entry names; None for the others."""
         user = self.extra.get("user")
         return user if isinstance(user, str) else None
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the entry is kept without effect; None if it is as its author wrote it."""
+        return None if self.data[1] else self.extra.get(REFUSED, "")
 
 
 def make_entry(
@@ -219,13 +236,14 @@ def _decode_group(datas: Sequence[bytes], limits: Limits) -> Iterator[Entry]:
 
 def _entry(fields: Any, data: bytes, limits: Limits) -> Entry:
     """Check the items of an entry."""
+    hash_: bytes | None = None
     if type(fields) is not list or list(map(type, fields)) != _TYPES:
-        raise _misfit(fields)
+        fields, hash_ = _refused(fields), fields[9]
     version, document, replica, seq, previous, depends, time, schema, name, args, update, extra = (
         fields
     )
     if not (
-        version == VERSION
+        version == (VERSION if hash_ is None else REFUSED_VERSION)
         and 0 < replica <= REPLICA_ID_MAX
         and 0 < seq <= _SEQ_MAX
         and len(previous) == HASH_BYTES
@@ -254,9 +272,31 @@ def _entry(fields: Any, data: bytes, limits: Limits) -> Entry:
             update,
             extra,
             data,
-            hashlib.sha256(data).digest(),
+            hashlib.sha256(data).digest() if hash_ is None else hash_,
         ),
     )
+
+
+def _refused(fields: Any) -> list[Any]:
+    """Return the items of a refused entry as those of another; raise if it is none."""
+    if type(fields) is not list or list(map(type, fields)) != _REFUSED_TYPES:
+        raise _misfit(fields)
+    if len(fields[9]) != HASH_BYTES or type(fields[11].get(REFUSED)) is not str:
+        raise _misfit(fields)
+    return [*fields[:9], {}, *fields[10:]]
+
+
+def is_refused(data: bytes) -> bool:
+    """Tell whether an entry is kept without effect, given its bytes."""
+    return data[1:2] == _REFUSED_MARK
+
+
+def hash_of(data: bytes) -> bytes:
+    """Return the hash of an entry, given its bytes as they are stored."""
+    if is_refused(data):
+        with contextlib.suppress(MalformedEntryError):  # damaged: then this hash fits nothing
+            return decode_entry(data).hash
+    return hashlib.sha256(data).digest()
 
 
 def _misfit(fields: Any) -> MalformedEntryError:

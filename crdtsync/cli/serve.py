@@ -16,6 +16,7 @@ import click
 from crdtsync.errors import ConfigurationError
 from crdtsync.server import SqliteBackend
 from crdtsync.server import serve as run_server
+from crdtsync.server.access import AccessPolicy, AllowAll, load_policy
 from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
 
 __all__ = ["serve"]
@@ -55,6 +56,13 @@ __all__ = ["serve"]
     help="A name by which clients know this server: its host, or the path of its socket. Any, by "
     "default. May be given several times.",
 )
+@click.option(
+    "--access",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A TOML or JSON file that says who may read and write which documents. Everybody "
+    "everything, by default.",
+    metavar="FILE",
+)
 @click.option("--verbose", is_flag=True, help="Tell on standard error what connections do.")
 def serve(
     urls: tuple[str, ...],
@@ -63,6 +71,7 @@ def serve(
     audience: str | None,
     issuer: str | None,
     names: tuple[str, ...],
+    access: Path | None,
     verbose: bool,
 ) -> None:
     """Pass on what replicas do to those that were not there.
@@ -75,7 +84,14 @@ def serve(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     authenticator = _authenticator(jwt_keys, audience, issuer)
-    anyio.run(_serve, urls, data, authenticator, names or None)
+    anyio.run(_serve, urls, data, authenticator, names or None, _policy(access))
+
+
+def _policy(access: Path | None) -> AccessPolicy:
+    try:
+        return AllowAll() if access is None else load_policy(access)
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def _authenticator(
@@ -104,11 +120,12 @@ async def _serve(
     data: Path,
     authenticator: Authenticator,
     names: Collection[str] | None,
+    policy: AccessPolicy,
 ) -> None:
     async with SqliteBackend(data) as backend, anyio.create_task_group() as group:
         with _told_to_stop() as stop:
             serving = functools.partial(
-                run_server, backend, urls, authenticator=authenticator, names=names
+                run_server, backend, urls, authenticator=authenticator, names=names, policy=policy
             )
             for url in await group.start(serving):
                 click.echo(url)

@@ -166,6 +166,7 @@ def action(
         with live.action(name, {key: _loggable(value) for key, value in given.items()}):
             return method(self, *args, **kwargs)
 
+    act.__crdtsync_action__ = True  # type: ignore[attr-defined]
     return act
 
 

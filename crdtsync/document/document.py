@@ -14,7 +14,9 @@ from crdtsync.document.change import Change
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.declaration import FieldOptions, field, read_schema
 from crdtsync.document.history import ActionUpcast, Log
+from crdtsync.document.refusal import Refusal
 from crdtsync.document.schema import Schema
+from crdtsync.errors import ActionError
 from crdtsync.strategy import Candidate, Presence, Strategy
 
 if TYPE_CHECKING:
@@ -33,11 +35,14 @@ _DOCUMENT_NAMES = frozenset(
         "conflicts",
         "diff",
         "document_name",
+        "forget",
         "history",
         "log",
         "observe",
         "redo",
+        "refusals",
         "replaced",
+        "retry",
         "schema_version",
         "state_vector",
         "to_dict",
@@ -184,6 +189,33 @@ class Document:
             LookupError: the log does not hold that entry.
         """
         return self._live.replaced(conflict.path, candidate.replica, candidate.seq)
+
+    def refusals(self) -> list[Refusal]:
+        """Return our actions that the server has refused: they have no effect any more.
+
+        They stay here until `retry` or `forget`.
+        """
+        return [Refusal(entry, reason) for entry, reason in self._live.journal.refused()]
+
+    def retry(self, refusal: Refusal) -> Any:
+        """Do a refused action again, if it is a method marked with `action`; return what it does.
+
+        Raises:
+            ActionError: no method of that name did it: look at its arguments, and do it by hand.
+        """
+        method = getattr(type(self), refusal.name, None)
+        if not getattr(method, "__crdtsync_action__", False):
+            raise ActionError(
+                f"action {refusal.name!r} is no method of {type(self).__name__} that could be "
+                "called again; do what is to be done by hand, then forget the refusal"
+            )
+        result = method(self, **refusal.arguments)  # type: ignore[misc]
+        self.forget(refusal)
+        return result
+
+    def forget(self, refusal: Refusal) -> None:
+        """List a refused action no longer."""
+        self._live.journal.forget_refused(refusal.entry.seq)
 
     def caveats(self) -> list[Caveat]:
         """Return what is not read here as it was meant: nothing, in the ordinary case.

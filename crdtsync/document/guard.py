@@ -103,10 +103,10 @@ _MUTABLE = frozenset({list, dict})
 
 
 def _were_changed(given: Sequence[Candidate[Any]], candidates: Sequence[Candidate[Any]]) -> bool:
-    """Tell whether candidates are stored as others. Equality would not do: NaN is not even itself."""
+    """Tell whether candidates are stored as others. NaN is not equal even to itself."""
     try:
         return list(map(_content, given)) != list(map(_content, candidates))
-    except Exception:  # noqa: BLE001 - what was put in cannot be stored, or holds itself
+    except Exception:  # what was put in cannot be stored, or holds itself
         return True
 
 

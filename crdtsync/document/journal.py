@@ -99,6 +99,14 @@ class Journal(Loadable, Protocol):
         """
         ...
 
+    def refused(self) -> list[tuple[Entry, str]]:
+        """Return our entries that were refused, as they were, and why."""
+        ...
+
+    def forget_refused(self, seq: int) -> None:
+        """Keep no longer what a refused entry of ours was."""
+        ...
+
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before."""
         ...

@@ -73,6 +73,7 @@ class LiveDocument:
         self._announced = False
         self._newest_schema = schema_version
         self._deferred: list[Entry] = []
+        self._stale = False
         self._capture = Capture()
         self._subscription: Any = None
         self._closed = False
@@ -228,7 +229,8 @@ class LiveDocument:
         finally:
             if self._deferred:
                 deferred, self._deferred = self._deferred, []
-                self.apply(deferred)
+                stale, self._stale = self._stale, False
+                (self.rebuild if stale else self.apply)(deferred)
 
     def _commit(self, action: Action) -> None:
         journal, view = self.journal, self.view
@@ -292,6 +294,16 @@ class LiveDocument:
         self._grow(sum(len(entry.data) for entry in entries))
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
+
+    def rebuild(self, entries: Sequence[Entry]) -> None:
+        """Materialize the document anew, because entries in the log have no effect any more."""
+        if self._action is not None:
+            self._stale = True
+            self._deferred.extend(entries)
+            return
+        self.load()
+        if self.observers:
+            self.observers.tell(Change(self.journal.name, "remote", tuple(entries), ()))
 
     def _look_ahead(self, entries: Sequence[Entry]) -> None:
         """Say it once if others are ahead of us."""

@@ -16,12 +16,13 @@ from crdtsync.errors import (
 from crdtsync.limits import Limits
 from crdtsync.log import Entry, Head, check_follows, check_structs, decode_entry
 from crdtsync.replica.inbox import Batch, has_past
-from crdtsync.replica.logs import DIGEST_BYTES, Row
+from crdtsync.replica.logs import DIGEST_BYTES, Row, digest_of
 
-__all__ = ["Auditor"]
+__all__ = ["STORED", "Auditor"]
 
 # What was written once is read whatever the limits are now.
-_STORED = Limits(entry_bytes_max=2**31, name_length_max=2**31, depth_max=1000)
+STORED = Limits(entry_bytes_max=2**31, name_length_max=2**31, depth_max=1000)
+"""Limits that every stored entry keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,10 @@ class Auditor:
         if type(row.data) is not bytes:
             raise self.corrupt(row, "its bytes are not those that were written")
         try:
-            entry = decode_entry(row.data, _STORED)
+            entry = decode_entry(row.data, STORED)
         except MalformedEntryError as error:
             raise self.corrupt(row, error.reason) from error
-        if entry.hash[:DIGEST_BYTES] != row.digest:
+        if digest_of(entry) != row.digest:
             raise self.corrupt(row, "its bytes are not those that were written")
         if (entry.document, entry.replica, entry.seq) != (self.document, row.replica, row.seq):
             raise self.corrupt(row, "another entry stands in its place")

@@ -24,11 +24,13 @@ class Admitted(NamedTuple):
     Attributes:
         entries: those that can be stored now, in causal order.
         heads: the ends of the logs that they are in.
+        refused: entries that are held already, and are to have no effect any more.
         failure: why it stopped before the end, if it did.
     """
 
     entries: list[Entry]
     heads: dict[int, Head]
+    refused: list[Entry]
     failure: EntryError | None
 
 
@@ -70,7 +72,7 @@ class Inbox:
                 self._release(batch)
         except EntryError as error:
             failure = error
-        return Admitted(batch.entries, batch.ends(), failure)
+        return Admitted(batch.entries, batch.ends(), batch.refused, failure)
 
     def _is_next(self, entry: Entry, batch: Batch) -> bool:
         if entry.document != self._document:
@@ -87,6 +89,8 @@ class Inbox:
                     replica=entry.replica,
                     seq=entry.seq,
                 )
+            if entry.refusal is not None:
+                batch.refuse(entry)
             return False
         check_structs(entry)
         if entry.seq > head.seq + 1 or (entry.dependencies and not has_past(entry, batch)):
@@ -168,12 +172,14 @@ class Batch:
 
     Attributes:
         entries: the new ones, in causal order.
+        refused: those that come in place of entries that are stored.
     """
 
     def __init__(
         self, heads: Mapping[int, Head], hash_of: Callable[[int, int], bytes | None]
     ) -> None:
         self.entries: list[Entry] = []
+        self.refused: list[Entry] = []
         self._by_log: defaultdict[int, list[Entry]] = defaultdict(list)
         self._heads = heads
         self._hash_of = hash_of
@@ -182,6 +188,16 @@ class Batch:
         """Take in an entry that follows."""
         self.entries.append(entry)
         self._by_log[entry.replica].append(entry)
+
+    def refuse(self, entry: Entry) -> None:
+        """Take in the refused form of an entry that is held already."""
+        stored = self._heads.get(entry.replica, EMPTY_HEAD).seq
+        if entry.seq <= stored:
+            self.refused.append(entry)
+            return
+        new = self._by_log[entry.replica]
+        before, new[entry.seq - stored - 1] = new[entry.seq - stored - 1], entry
+        self.entries[self.entries.index(before)] = entry
 
     def ends(self) -> dict[int, Head]:
         """Return the ends of the logs that the new entries are in."""

@@ -24,8 +24,11 @@ from crdtsync.log import (
     Dependency,
     Entry,
     Head,
+    decode_entry,
     make_entry,
 )
+from crdtsync.refusal import refuse
+from crdtsync.replica.audit import STORED
 from crdtsync.replica.inbox import Inbox
 from crdtsync.replica.store import Progress
 from crdtsync.replica.stored import Missing, StoredLogs
@@ -71,6 +74,7 @@ class Ledger:
         sent: number up to which our entries may have been seen by others.
         acknowledged: number up to which they are durable at the server.
         apply: is told of entries stored from elsewhere.
+        rebuild: is told of entries that have no effect any more, and of new ones with them.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class Ledger:
         self.name = name
         self.replica = store.replica
         self.apply: Callable[[Sequence[Entry]], None] | None = None
+        self.rebuild: Callable[[Sequence[Entry]], None] | None = None
         self._store = store
         self._clock = clock
         self._user = user
@@ -269,22 +274,66 @@ class Ledger:
             EntryError: an entry cannot stand in its log. Those before it are kept.
             StorageError: nothing was stored.
         """
-        entries, heads, failure = self._inbox.admit(datas, self.heads)
+        entries, heads, refused, failure = self._inbox.admit(datas, self.heads)
+        refused = [entry for entry in refused if self._has_effect(entry)]
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
-        if entries or cursor != self.cursor:
+        if entries or refused or cursor != self.cursor:
             known = self._known
             if known is None and self.replica in heads:
                 last = self._stored.last(self.replica)
                 known = 0 if last is None else last[0]
-            self._keep(entries, cursor, known)
+            self._keep(entries, cursor, known, refused)
         if entries:
-            self._follow(entries, heads)
+            self._follow(entries, heads, tell=not refused)
+        if refused and self.rebuild is not None:
+            self.rebuild([*refused, *entries])
         if failure is not None:
             raise failure
         return Received(len(entries), len(self._inbox))
 
-    def _keep(self, entries: Sequence[Entry], cursor: Cursor | None, known: int | None) -> None:
+    def _has_effect(self, refused: Entry) -> bool:
+        """Tell whether what is stored in place of a refused entry still has its effect."""
+        held = self._stored.at(refused.replica, refused.seq)
+        return held is not None and held.refusal is None
+
+    def refuse(self, seq: int, reason: str) -> None:
+        """Take the effect of an entry of ours away: the server has refused it.
+
+        What it was is kept, for the user to look at: see `refused`.
+
+        Raises:
+            StorageError: nothing was changed.
+        """
+        entry = self._stored.at(self.replica, seq)
+        if entry is None or entry.refusal is not None:
+            return
+        refused = [refuse(entry, reason)]
+        self._keep([], self.cursor, self._known, refused)
+        if self.rebuild is not None:
+            self.rebuild(refused)
+
+    def refused(self) -> list[tuple[Entry, str]]:
+        """Return our entries that were refused, as they were, and why."""
+        log = self._stored.logs.get(self.replica)
+        with self._store.file.errors():
+            rows = [] if log is None else self._store.logs.refused(log)
+        return [(decode_entry(data, STORED), reason) for reason, data in rows]
+
+    def forget_refused(self, seq: int) -> None:
+        """Keep no longer what a refused entry of ours was."""
+        log = self._stored.logs.get(self.replica)
+        if log is not None:
+            with self._store.file.transaction():
+                self._store.logs.forget_refused(log, seq)
+
+    def _keep(
+        self,
+        entries: Sequence[Entry],
+        cursor: Cursor | None,
+        known: int | None,
+        refused: Sequence[Entry] = (),
+    ) -> None:
         """Store entries, what is new about their logs, and how far they bring us."""
         table, number = self._store.logs, self.number
         logs, users = dict(self._stored.logs), {}
@@ -293,6 +342,12 @@ class Ledger:
             for replica in {entry.replica for entry in entries} - logs.keys():
                 logs[replica] = table.add_log(number, replica)
             table.insert_many(logs, self._position + 1, entries)
+            for entry in refused:
+                if entry.replica == self.replica:
+                    table.keep_refused(logs[entry.replica], entry.seq, entry.refusal or "")
+                table.replace(logs[entry.replica], entry)
+            if refused:
+                self._store.drop_snapshot(number)  # it holds their effects
             for entry in entries:
                 if entry.extra and entry.user is not None:
                     self._store.write_user(number, entry.replica, entry.user)
@@ -303,7 +358,7 @@ class Ledger:
         self.users.update(users)
         self.cursor, self._known = cursor, known
 
-    def _follow(self, entries: Sequence[Entry], heads: Mapping[int, Head]) -> None:
+    def _follow(self, entries: Sequence[Entry], heads: Mapping[int, Head], *, tell: bool) -> None:
         """Take note of entries from elsewhere that are stored now, and materialize them."""
         self._position += len(entries)
         self._count += len(entries)
@@ -318,7 +373,7 @@ class Ledger:
                 if replica in fresh and entry.replica in fresh and self.heads[replica].seq <= seq:
                     fresh.remove(replica)
         self._see(entries)
-        if self.apply is not None:
+        if tell and self.apply is not None:
             self.apply(entries)
 
     def _see(self, entries: Sequence[Entry]) -> None:

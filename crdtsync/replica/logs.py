@@ -8,6 +8,7 @@ without a search. `position` is the order of arrival within the document, over a
 
 from __future__ import annotations
 
+import hashlib
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import apsw
 
 from crdtsync.log import Entry
 
-__all__ = ["SCHEMA", "SEQ_MAX", "LogTable", "Row"]
+__all__ = ["SCHEMA", "SEQ_MAX", "LogTable", "Row", "digest_of"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents(
@@ -33,6 +34,11 @@ CREATE TABLE IF NOT EXISTS entries(
     place INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
     digest BLOB NOT NULL,
+    data BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS refused(
+    place INTEGER PRIMARY KEY,
+    reason TEXT NOT NULL,
     data BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS damaged(
@@ -57,6 +63,13 @@ class Row(NamedTuple):
     seq: int
     digest: bytes
     data: bytes
+
+
+def digest_of(entry: Entry) -> bytes:
+    """Return what tells whether an entry's bytes are still those that were written."""
+    if entry.data[1]:
+        return entry.hash[:DIGEST_BYTES]
+    return hashlib.sha256(entry.data).digest()[:DIGEST_BYTES]
 
 
 class LogTable:
@@ -104,8 +117,7 @@ class LogTable:
     def insert(self, log: int, position: int, entry: Entry) -> None:
         """Store one entry."""
         place = (log << _SEQ_BITS) | entry.seq
-        digest = entry.hash[:DIGEST_BYTES]
-        self._inserting.execute(_INSERT, (place, position, digest, entry.data))
+        self._inserting.execute(_INSERT, (place, position, digest_of(entry), entry.data))
 
     def insert_many(self, logs: Mapping[int, int], position: int, entries: Sequence[Entry]) -> None:
         """Store entries of several logs, at positions from `position` upwards."""
@@ -115,11 +127,18 @@ class LogTable:
                 (
                     (logs[entry.replica] << _SEQ_BITS) | entry.seq,
                     position + index,
-                    entry.hash[:DIGEST_BYTES],
+                    digest_of(entry),
                     entry.data,
                 )
                 for index, entry in enumerate(entries)
             ],
+        )
+
+    def replace(self, log: int, entry: Entry) -> None:
+        """Store an entry in place of the one of its number."""
+        self._connection.execute(
+            "UPDATE entries SET digest = ?, data = ? WHERE place = ?",
+            (digest_of(entry), entry.data, (log << _SEQ_BITS) | entry.seq),
         )
 
     def last(self, log: int, replica: int) -> Row | None:
@@ -168,6 +187,26 @@ class LogTable:
             if last > after.get(replica, 0)
         ]
         return runs[0] if len(runs) == 1 else heapq.merge(*runs)
+
+    def keep_refused(self, log: int, seq: int, reason: str) -> None:
+        """Keep what an entry of ours was before it was refused."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO refused SELECT place, ?, data FROM entries WHERE place = ?",
+            (reason, (log << _SEQ_BITS) | seq),
+        )
+
+    def refused(self, log: int) -> list[tuple[str, bytes]]:
+        """Return (reason, entry) of what was refused in a log of ours."""
+        base = log << _SEQ_BITS
+        rows = self._connection.execute(
+            "SELECT reason, data FROM refused WHERE place > ? AND place <= ? ORDER BY place",
+            (base, base | SEQ_MAX),
+        )
+        return list(rows)
+
+    def forget_refused(self, log: int, seq: int) -> None:
+        """Keep no longer what an entry of ours was."""
+        self._connection.execute("DELETE FROM refused WHERE place = ?", ((log << _SEQ_BITS) | seq,))
 
     def set_aside(self, log: int, seq: int, reason: str) -> None:
         """Move an entry to the table of damaged ones, with the reason."""

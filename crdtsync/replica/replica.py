@@ -147,7 +147,7 @@ class Replica:
                 check_kinds(self._store.schema_description(ledger.number), cls.__crdtsync_schema__)
                 self._store.write_schema_description(ledger.number, description)
         live = LiveDocument(actual.__crdtsync_schema__, ledger, actual.schema_version)
-        ledger.apply = live.apply
+        ledger.apply, ledger.rebuild = live.apply, live.rebuild
         document: D = actual._of(live)
         self._documents[name] = document
         if cls is Document:

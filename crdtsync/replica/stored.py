@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from crdtsync.errors import CorruptLogError, StorageError
-from crdtsync.log import EMPTY_HEAD, Entry, Head
-from crdtsync.replica.audit import Auditor
+from crdtsync.log import EMPTY_HEAD, Entry, Head, decode_entry, hash_of
+from crdtsync.replica.audit import STORED, Auditor
 from crdtsync.replica.logs import SEQ_MAX
 
 if TYPE_CHECKING:
@@ -78,7 +77,14 @@ class StoredLogs:
         log = self.logs.get(replica)
         with self._store.file.errors():
             data = None if log is None else self._store.logs.at(log, seq)
-        return None if data is None else hashlib.sha256(data).digest()
+        return None if data is None else hash_of(data)
+
+    def at(self, replica: int, seq: int) -> Entry | None:
+        """Return an entry by its number; None if it is not stored."""
+        log = self.logs.get(replica)
+        with self._store.file.errors():
+            data = None if log is None else self._store.logs.at(log, seq)
+        return None if data is None else decode_entry(data, STORED)
 
     def entries(self, after: Mapping[int, int], upto: Mapping[int, int]) -> Iterator[Entry]:
         """Yield the entries between two state vectors in the order of arrival.

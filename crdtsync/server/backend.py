@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from crdtsync.log import Entry, Head
+from crdtsync.log import Entry, Head, is_refused
 from crdtsync.server.devices import Device
 
 __all__ = ["EPOCH_BYTES", "Added", "Appended", "Backend", "Row", "State", "Stored", "Watcher"]
@@ -41,6 +41,11 @@ class Row(NamedTuple):
     replica: int
     seq: int
     data: bytes
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the entry is kept without effect: then whoever holds it must be told."""
+        return is_refused(self.data)
 
 
 class State(NamedTuple):
@@ -132,7 +137,7 @@ class Backend(Protocol):
         """
 
     async def covered(self, document: str, vector: Mapping[int, int]) -> int:
-        """Return an offset up to which a state vector covers every entry.
+        """Return an offset up to which a state vector covers every entry, and none is refused.
 
         The nearer to the first entry that is not covered, the less is read in vain; 0 is right
         for any vector.
@@ -151,11 +156,20 @@ class Backend(Protocol):
     async def bind(self, device: Device) -> Device:
         """Bind a replica id to a key and a user for good, unless it is bound already.
 
+        To a user it can be bound later, while it is to none.
+
         Returns:
             What it is bound to now.
 
         Raises:
             StorageError: it could not be stored.
+        """
+
+    async def device(self, replica: int) -> Device | None:
+        """Return what a replica id is bound to; None if it is not bound.
+
+        Raises:
+            StorageError: it could not be read.
         """
 
     async def devices(self) -> list[Device]:

@@ -17,6 +17,7 @@ from crdtsync.log import Head
 from crdtsync.server.backend import Added, Backend, Row, State
 from crdtsync.server.batch import Batch, BatchCache, fitting
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.views import DocumentView
 
 __all__ = ["Channel", "Channels", "Follower"]
 
@@ -35,6 +36,7 @@ class Channel:
         document: its name.
         offset: of its newest entry.
         heads: the ends of its logs, at `offset`. Not to be changed by others.
+        view: what it holds, for policies that ask.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Channel:
         self.offset = 0
         self.heads: dict[int, Head] = {}
         self.users = 0
+        self.view = DocumentView(document)
         self._backend = backend
         self._cache = cache
         self._frame_bytes_max = limits.wire.frame_bytes_max

@@ -17,6 +17,7 @@ from anyio.lowlevel import checkpoint
 
 from crdtsync.errors import CorruptLogError, CrdtSyncError, StorageError
 from crdtsync.log import Entry
+from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channels
 from crdtsync.server.intake import check_logs, failure_code, read_push
 from crdtsync.server.limits import ServerLimits
@@ -43,6 +44,7 @@ class Documents:
         protocol: the connection.
         channels: the server's documents.
         limits: how much at a time.
+        bench: judges what the client does.
         wake: called when there is something to send.
         room: waits until the client has taken enough of its answers to be given more.
     """
@@ -52,6 +54,7 @@ class Documents:
         protocol: ServerProtocol,
         channels: Channels,
         limits: ServerLimits,
+        bench: Bench,
         wake: Callable[[], None],
         room: Callable[[], Awaitable[None]],
     ) -> None:
@@ -59,6 +62,7 @@ class Documents:
         self._channels = channels
         self._backend = channels.backend
         self._limits = limits
+        self._bench = bench
         self._wake = wake
         self._room = room
         self._subscriptions: dict[str, Subscription] = {}
@@ -144,6 +148,10 @@ class Documents:
     async def _subscribe(self, asked: Subscribe) -> None:
         document = asked.document
         self._drop(document)
+        decision = self._bench.may_read(document)
+        if not decision:
+            self._protocol.failed(document, "forbidden", decision.reason or "")
+            return
         channel = await self._channels.join(document)
         try:
             subscription = await subscribe(asked, channel, self._backend, self._queue)
@@ -170,13 +178,19 @@ class Documents:
                 await checkpoint()  # decoding is work: the other connections' turn
             check_logs(entries, subscription.channel, self._limits)
             subscription.offered(entries)
+            entries = await self._bench.judge(entries, subscription.channel)
             appended = await self._backend.append(document, entries)
         finally:
             self._protocol.returned(sum(push.size for push in pushes))
         if self._protocol.closed:
             return
+        refused: dict[int, list[tuple[int, str]]] = {}
+        for entry in entries:
+            if entry.refusal is not None:
+                refused.setdefault(entry.replica, []).append((entry.seq, entry.refusal))
         for replica, stored in appended.stored.items():
-            self._protocol.receipt(document, replica, stored.seq, stored.offset)
+            told = [one for one in refused.get(replica, ()) if one[0] <= stored.seq]
+            self._protocol.receipt(document, replica, stored.seq, stored.offset, told)
         if appended.gap:
             self._protocol.heads(document, subscription.channel.heads)
 

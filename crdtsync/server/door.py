@@ -13,6 +13,7 @@ from collections.abc import Collection
 
 from crdtsync.errors import AuthenticationError
 from crdtsync.keys import NONCE_BYTES, check_challenge, is_public_key
+from crdtsync.server.access import AccessPolicy, AllowAll
 from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator, Identity
 from crdtsync.server.backend import Backend
 from crdtsync.server.devices import Device
@@ -31,6 +32,7 @@ class Door:
         authenticator: tells who a client's user is; believes the client by default.
         names: names by which clients may know this server; None: any. Where they are given, a
             challenge that another server passed on is not answered for this one.
+        policy: tells what users may do; everything by default.
     """
 
     def __init__(
@@ -38,10 +40,17 @@ class Door:
         backend: Backend,
         authenticator: Authenticator | None = None,
         names: Collection[str] | None = None,
+        policy: AccessPolicy | None = None,
     ) -> None:
+        self.policy = policy or AllowAll()
         self._backend = backend
         self._authenticator = authenticator or DevelopmentAuthenticator()
         self._names = names
+
+    @property
+    def believes(self) -> bool:
+        """Whether clients are believed who they say they are: development mode."""
+        return self._authenticator.requires_loopback
 
     async def identify(self, token: str | None, user: str | None) -> Identity:
         """Tell who a client's user is.
@@ -64,7 +73,7 @@ class Door:
             AuthenticationError: it has to have one.
         """
         if hello.key is None:
-            if self._authenticator.requires_loopback:
+            if self.believes:
                 return None
             raise AuthenticationError("this server asks for a device key")
         if not is_public_key(hello.key):

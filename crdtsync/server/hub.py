@@ -15,6 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from crdtsync.errors import StorageError, TransportError
+from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channels
@@ -41,6 +42,7 @@ class Hub:
         limits: what clients may cost.
         authenticator: tells who clients are; believes what they say, by default.
         names: names by which clients may know this server; None: any.
+        policy: tells what users may do; everything by default.
     """
 
     def __init__(
@@ -50,9 +52,10 @@ class Hub:
         *,
         authenticator: Authenticator | None = None,
         names: Collection[str] | None = None,
+        policy: AccessPolicy | None = None,
     ) -> None:
         self._backend = backend
-        self._door = Door(backend, authenticator, names)
+        self._door = Door(backend, authenticator, names, policy)
         self.limits = limits or ServerLimits()
         self._channels = Channels(backend, self.limits)
         self._sessions: set[Session] = set()

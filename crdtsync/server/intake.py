@@ -23,7 +23,7 @@ from crdtsync.log import Entry, check_structs, decode_entry
 from crdtsync.server.channel import Channel
 from crdtsync.server.limits import ServerLimits
 
-__all__ = ["check_logs", "failure_code", "read_push"]
+__all__ = ["check_author", "check_logs", "failure_code", "read_push"]
 
 _CODES: tuple[tuple[type[CrdtSyncError], str], ...] = (
     (ForkError, "fork"),
@@ -55,6 +55,22 @@ def read_push(document: str, datas: Sequence[bytes], limits: Limits) -> list[Ent
         check_structs(entry)
         entries.append(entry)
     return entries
+
+
+def check_author(entries: Sequence[Entry], replica: int | None, user: str | None) -> None:
+    """Check that a replica's own entries name nobody but its user.
+
+    Raises:
+        ForeignStructsError: one of them does.
+    """
+    for entry in entries:
+        if entry.replica == replica and entry.user is not None and entry.user != user:
+            raise ForeignStructsError(
+                f"it was written in the name of user {entry.user!r}",
+                document=entry.document,
+                replica=entry.replica,
+                seq=entry.seq,
+            )
 
 
 def check_logs(entries: Sequence[Entry], channel: Channel, limits: ServerLimits) -> None:

@@ -9,6 +9,7 @@ import anyio
 from anyio.abc import TaskStatus
 
 from crdtsync.errors import TransportError
+from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.hub import Hub
@@ -25,6 +26,7 @@ async def serve(
     limits: ServerLimits | None = None,
     authenticator: Authenticator | None = None,
     names: Collection[str] | None = None,
+    policy: AccessPolicy | None = None,
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a backend's documents until cancelled.
@@ -39,6 +41,7 @@ async def serve(
         authenticator: tells who clients are. By default the server is in development mode: it
             believes what they say, and listens where no other machine can connect.
         names: names by which clients may know this server, such as its DNS names; None: any.
+        policy: tells what users may do; everything by default.
         task_status: started with the URLs that clients connect to.
 
     Raises:
@@ -65,7 +68,7 @@ async def serve(
             stack.push_async_callback(listener.aclose)
             listeners.append(listener)
         hub = await stack.enter_async_context(
-            Hub(backend, limits, authenticator=authenticator, names=names)
+            Hub(backend, limits, authenticator=authenticator, names=names, policy=policy)
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         for listener in listeners:

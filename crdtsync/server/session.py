@@ -22,6 +22,7 @@ from anyio.lowlevel import checkpoint
 
 from crdtsync.errors import AuthenticationError, RemoteProtocolError, TransportError
 from crdtsync.server.authentication import Identity
+from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channels
 from crdtsync.server.documents import DocumentFrame, Documents
 from crdtsync.server.door import Door
@@ -75,7 +76,14 @@ class Session:
         self._limits = limits
         self._greeted = greeted
         self._protocol = ServerProtocol(limits.wire)
-        self._documents = Documents(self._protocol, channels, limits, self._wake, self._room)
+        bench = Bench(
+            door.policy,
+            channels.backend,
+            self._known_identity,
+            lambda: self.replica,
+            believes=door.believes,
+        )
+        self._documents = Documents(self._protocol, channels, limits, bench, self._wake, self._room)
         self._sending = anyio.CancelScope()
         self._reading = anyio.CancelScope(shield=True)
         self._outbox: list[bytes] = []
@@ -200,6 +208,10 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 for document in list(documents)[:at_once]:
                     tasks.start_soon(self._documents.handle, document, documents.pop(document))
+
+    def _known_identity(self) -> Identity:
+        assert self._identity is not None, "nothing is judged before somebody is let in"
+        return self._identity
 
     async def _hear(self, frame: Frame) -> None:
         """Deal with a frame that concerns no document."""

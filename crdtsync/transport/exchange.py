@@ -276,12 +276,15 @@ class Exchange:
             self._subscribe(event.document, follower, None)
 
     def _on_receipt(self, event: Receipt) -> None:
-        self.followers[event.document].receipt(event.replica, event.seq)
-        self._queue_check(event.document)
-        self._dirty.add(event.document)
+        follower = self.followers[event.document]
         for seq, reason in event.refused:
+            if event.replica == self._replica.id:
+                follower.ledger.refuse(seq, reason)
             detail = f"entry {seq} of replica {event.replica:x}: {reason}"
             self._publish(ConnectionEvent("rejected", detail, event.document))
+        follower.receipt(event.replica, event.seq)
+        self._queue_check(event.document)
+        self._dirty.add(event.document)
 
     def _on_heads(self, event: Heads) -> None:
         name = event.document

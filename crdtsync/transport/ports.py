@@ -88,6 +88,10 @@ class LedgerPort(Protocol):
         """Make everything so far survive the loss of power."""
         ...
 
+    def refuse(self, seq: int, reason: str, /) -> None:
+        """Take the effect of an own entry away: the server has refused it."""
+        ...
+
     def acknowledge(self, seq: int, /) -> None:
         """Remember that own entries up to a number are durable at the server."""
         ...

@@ -14,8 +14,10 @@ import pytest
 
 from crdtsync.errors import BrokenChainError, ForkError
 from crdtsync.log import EMPTY_UPDATE, Head, make_entry
+from crdtsync.refusal import refuse
 from crdtsync.server.backend import EPOCH_BYTES, Added, Backend, State, Stored
 from crdtsync.server.backends import MemoryBackend, SqliteBackend
+from crdtsync.server.devices import Device
 from tests.server.authors import Author
 
 Factory = Callable[[Path], Backend]
@@ -263,3 +265,35 @@ async def test_everything_is_there_after_a_restart(factory, tmp_path):
     await backend.append("board", [ann.write()])
     assert len(await datas(backend)) == 4
     await backend.aclose()
+
+
+async def test_nothing_refused_is_taken_to_be_known(backend):
+    author = Author(1)
+    entries = author.write_many(4)
+    stored = [*entries[:2], refuse(entries[2], "no"), entries[3]]
+    await backend.append("board", stored)
+    assert [row.is_refused for row in await backend.read("board", 0, EVERYTHING)] == [
+        entry.refusal is not None for entry in stored
+    ]
+    for known in range(5):
+        offset = await backend.covered("board", {1: known})
+        rest = await backend.read("board", offset, EVERYTHING)
+        assert {row.seq for row in rest} >= {3, *range(known + 1, 5)}
+    assert (await backend.state("board")).heads == {1: author.head}
+    again = await backend.append("board", entries)  # what it was is another form of the same
+    assert again.stored[1].seq == 4
+    assert [row.data for row in await backend.read("board", 0, EVERYTHING)] == [
+        entry.data for entry in stored
+    ]
+
+
+async def test_devices_are_bound_once_and_revoked_for_good(backend):
+    first, other = Device(7, bytes(32), "ann"), Device(7, b"x" * 32, "bob")
+    assert await backend.device(7) is None
+    assert await backend.bind(first) == await backend.bind(other) == first
+    assert await backend.revoked() == frozenset()
+    assert await backend.revoke(7)
+    assert not await backend.revoke(8)
+    assert await backend.revoked() == {7}
+    assert await backend.bind(first) == first._replace(revoked=True)
+    assert await backend.devices() == [first._replace(revoked=True)]

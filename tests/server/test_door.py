@@ -13,11 +13,12 @@ import pytest
 
 from crdtsync.errors import AuthenticationError, RemoteProtocolError
 from crdtsync.keys import DeviceKey, sign_challenge
+from crdtsync.log import EMPTY_HEAD, EMPTY_UPDATE, make_entry
 from crdtsync.server import Backend, Hub, MemoryBackend, ServerLimits, SqliteBackend
 from crdtsync.server.authentication import Authenticator, Identity
 from crdtsync.server.devices import Device
 from crdtsync.sync import Challenge, Goodbye, Receipt, Renewed, Welcome, WireLimits, encode_frame
-from crdtsync.sync.frames import Subscribe
+from crdtsync.sync.frames import Failed, Subscribe
 from crdtsync.transport.stream import memory_pair
 from tests.server.authors import Author
 from tests.server.client import Client
@@ -58,7 +59,6 @@ async def server(
         anyio.create_task_group() as tasks,
         Hub(backend, limits, authenticator=authenticator, names=names) as hub,
     ):
-
         clients: list[Client] = []
 
         def connect() -> Client:
@@ -285,3 +285,30 @@ async def test_a_token_is_renewed_on_a_live_connection() -> None:
         client.protocol.renew("b")
         await client.flush()
         assert (await client.until_goodbye()).code == "authentication"
+
+
+async def test_nobody_writes_in_another_user_s_name() -> None:
+    backend, author = MemoryBackend(), Author(7)
+    async with server(backend, Tokens(USERS)) as connect:
+        client = connect()
+        assert isinstance(await knock(client, DeviceKey.generate()), Welcome)
+        await client.subscribe()
+        forged = make_entry("board", 7, EMPTY_HEAD, 1, "a", EMPTY_UPDATE, extra={"user": "bob"})
+        await client.push([forged])
+        failed = await client.until(Failed)
+        assert failed.code == "foreign"
+        assert "in the name of user 'bob'" in failed.reason
+        await client.subscribe()
+        await client.push_durably([author.write()])
+    assert (await backend.state("board")).offset == 1
+
+
+async def test_a_device_without_a_user_may_get_one_once(backend: Backend) -> None:
+    key = DeviceKey.generate()
+    async with server(backend) as connect:
+        assert isinstance(await knock(connect(), key, user=None), Welcome)
+        assert isinstance(await knock(connect(), key, user="ann"), Welcome)
+        assert isinstance(await knock(connect(), key, user="bob"), Goodbye)
+        assert isinstance(await knock(connect(), key, user=None), Goodbye)
+    assert await backend.device(7) == Device(7, key.public, "ann", False)
+    assert await backend.device(8) is None

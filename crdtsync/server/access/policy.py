@@ -95,7 +95,8 @@ class AccessPolicy(Protocol):
 
         Args:
             action: what was done.
-            view: returns the document as it is without the action.
+            view: returns the document as it is before the push that the action came with: values
+                by path, such as `tasks/t1/title`. To have it, the policy says `uses_view = True`.
         """
 
 

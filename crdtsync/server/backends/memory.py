@@ -107,14 +107,13 @@ class MemoryBackend:
         held = self._documents.get(document)
         if held is None:
             return 0
-        return min(
-            (
-                held.places[replica, vector.get(replica, 0) + 1][0] - 1
-                for replica, head in held.heads.items()
-                if vector.get(replica, 0) < head.seq
-            ),
-            default=len(held.rows),
-        )
+        refused = next((row.offset - 1 for row in held.rows if row.is_refused), len(held.rows))
+        lacking = [
+            held.places[replica, vector.get(replica, 0) + 1][0] - 1
+            for replica, head in held.heads.items()
+            if vector.get(replica, 0) < head.seq
+        ]
+        return min(refused, *lacking) if lacking else refused
 
     async def documents(self) -> list[str]:
         await checkpoint()
@@ -122,7 +121,14 @@ class MemoryBackend:
 
     async def bind(self, device: Device) -> Device:
         await checkpoint()
-        return self._devices.setdefault(device.replica, device)
+        held = self._devices.setdefault(device.replica, device)
+        if held.user is None and held.key == device.key:
+            held = self._devices[device.replica] = held._replace(user=device.user)
+        return held
+
+    async def device(self, replica: int) -> Device | None:
+        await checkpoint()
+        return self._devices.get(replica)
 
     async def devices(self) -> list[Device]:
         await checkpoint()

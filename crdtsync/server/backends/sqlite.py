@@ -11,7 +11,6 @@ here; nobody may rely on it.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import Self, TypeVar
 import apsw
 
 from crdtsync.errors import CorruptLogError, EntryError, StorageError
-from crdtsync.log import Entry, Head, decode_entry
+from crdtsync.log import Entry, Head, decode_entry, hash_of
 from crdtsync.server.admission import Admission, admit
 from crdtsync.server.backend import (
     EPOCH_BYTES,
@@ -124,6 +123,9 @@ class SqliteBackend:
     async def bind(self, device: Device) -> Device:
         return await self._committer.write(lambda: self._devices.bind(device), _tell_nobody)
 
+    async def device(self, replica: int) -> Device | None:
+        return await self._read(lambda: self._devices.get(replica))
+
     async def devices(self) -> list[Device]:
         return await self._read(self._devices.all)
 
@@ -199,7 +201,7 @@ class SqliteBackend:
 
     def _covered(self, document: str, vector: Mapping[int, int]) -> int:
         held = self._document(document)
-        return min(
+        covered = min(
             (
                 self._offset_of(held, replica, vector.get(replica, 0) + 1) - 1
                 for replica, head in held.heads.items()
@@ -207,6 +209,8 @@ class SqliteBackend:
             ),
             default=held.position,
         )
+        refused = None if held.id is None else self._table.first_refused(held.id)
+        return covered if refused is None else min(covered, refused - 1)
 
     def _offset_of(self, held: _Document, replica: int, seq: int) -> int:
         assert held.id is not None
@@ -214,7 +218,7 @@ class SqliteBackend:
 
     def _hash_at(self, held: _Document, replica: int, seq: int) -> bytes:
         assert held.id is not None
-        return hashlib.sha256(self._table.at(held.id, replica, seq).data).digest()
+        return hash_of(self._table.at(held.id, replica, seq).data)
 
     def _document(self, name: str) -> _Document:
         # Taken out and put back, so that the first one is always the one unused for longest.

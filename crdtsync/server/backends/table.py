@@ -30,6 +30,9 @@ CREATE TABLE IF NOT EXISTS entries(
     data BLOB NOT NULL,
     UNIQUE(document, replica, seq)
 );
+CREATE TABLE IF NOT EXISTS refused(
+    place INTEGER PRIMARY KEY
+);
 CREATE TABLE IF NOT EXISTS devices(
     replica INTEGER PRIMARY KEY,
     key BLOB NOT NULL,
@@ -76,7 +79,19 @@ class EntryTable:
             "INSERT INTO entries(place, document, replica, seq, data) VALUES(?, ?, ?, ?, ?)",
             [(base | row.offset, document, row.replica, row.seq, row.data) for row in rows],
         )
+        refused = [(base | row.offset,) for row in rows if row.is_refused]
+        if refused:
+            self._connection.executemany("INSERT INTO refused(place) VALUES(?)", refused)
         return rows
+
+    def first_refused(self, document: int) -> int | None:
+        """Return the offset of a document's first refused entry."""
+        base = document << _OFFSET_BITS
+        first: int | None = self._connection.execute(
+            "SELECT min(place) FROM refused WHERE place > ? AND place < ?",
+            (base, base + (1 << _OFFSET_BITS)),
+        ).get
+        return None if first is None else first - base
 
     def last_offset(self, document: int) -> int:
         """Return the offset of the newest entry; 0 where there is none."""
@@ -153,8 +168,17 @@ class DeviceTable:
             "INSERT OR IGNORE INTO devices(replica, key, user, revoked) VALUES(?, ?, ?, ?)",
             (device.replica, device.key, device.user, device.revoked),
         )
-        (held,) = self._read("WHERE replica = ?", (device.replica,))
+        self._connection.execute(
+            "UPDATE devices SET user = ? WHERE replica = ? AND key = ? AND user IS NULL",
+            (device.user, device.replica, device.key),
+        )
+        held = self.get(device.replica)
+        assert held is not None
         return held
+
+    def get(self, replica: int) -> Device | None:
+        """Return what a replica id is bound to; None if it is not bound."""
+        return next(iter(self._read("WHERE replica = ?", (replica,))), None)
 
     def revoke(self, replica: int) -> bool:
         """Let nobody in under a replica id any more; False if there is none."""

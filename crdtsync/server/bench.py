@@ -1,0 +1,101 @@
+"""The bench: what one connection may read, and which of its entries stand.
+
+An entry that is refused is stored all the same, without effect: see `crdtsync.refusal`. So its
+author's later entries have a place to stand, and everybody hears of the refusal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from crdtsync.log import Entry
+from crdtsync.refusal import refuse
+from crdtsync.server.access import AccessPolicy, AllowAll, Decision, JudgedAction, decide
+from crdtsync.server.authentication import Identity
+from crdtsync.server.backend import Backend
+from crdtsync.server.channel import Channel
+from crdtsync.server.intake import check_author
+
+__all__ = ["Bench"]
+
+
+class Bench:
+    """Asks the policy for one connection.
+
+    Args:
+        policy: says what users may do.
+        backend: knows whose replicas are whose.
+        identity: tells who the connection's user is.
+        replica: tells which replica connects.
+        believes: clients are believed who they say they are.
+    """
+
+    def __init__(
+        self,
+        policy: AccessPolicy,
+        backend: Backend,
+        identity: Callable[[], Identity],
+        replica: Callable[[], int | None],
+        *,
+        believes: bool,
+    ) -> None:
+        self._policy = policy
+        self._backend = backend
+        self._identity = identity
+        self._replica = replica
+        self._believes = believes
+
+    def may_read(self, document: str) -> Decision:
+        """Tell whether the user may follow a document."""
+        return decide(lambda: self._policy.may_read(self._identity(), document))
+
+    async def judge(self, entries: Sequence[Entry], channel: Channel) -> list[Entry]:
+        """Return entries of one document as they are to be stored.
+
+        Whoever pushes must be allowed to write; each action is judged as its author's.
+
+        Raises:
+            ForeignStructsError: one of its own entries is in another user's name.
+            StorageError: it could not be read whose they are, or what the document holds.
+        """
+        policy, document = self._policy, channel.document
+        if not self._believes:
+            check_author(entries, self._replica(), self._identity().user)
+        if isinstance(policy, AllowAll):
+            return list(entries)
+        may_write = decide(lambda: policy.may_write(self._identity(), document))
+        view: Callable[[], Mapping[str, Any]] = _no_view
+        if may_write and getattr(policy, "uses_view", False):
+            await channel.view.follow(self._backend)
+            view = channel.view.plain
+        users = {self._replica(): self._identity().user}
+        judged = []
+        for entry in entries:
+            decision = may_write
+            if may_write and entry.refusal is None:
+                if entry.replica not in users:
+                    device = await self._backend.device(entry.replica)
+                    users[entry.replica] = None if device is None else device.user
+                decision = self._judge(entry, users[entry.replica], view)
+            judged.append(entry if decision else refuse(entry, decision.reason or ""))
+        return judged
+
+    def _judge(
+        self, entry: Entry, user: str | None, view: Callable[[], Mapping[str, Any]]
+    ) -> Decision:
+        arguments: Mapping[str, Any] = entry.arguments
+        action = JudgedAction(
+            entry.document,
+            user,
+            entry.replica,
+            entry.name,
+            arguments,
+            entry.time,
+            entry.schema_version,
+        )
+        return decide(lambda: self._policy.judge(action, view))
+
+
+def _no_view() -> Mapping[str, Any]:
+    raise TypeError("a policy that looks at views says so: uses_view = True")
