@@ -72,4 +72,6 @@ class Convergence(DocumentMachine):
 
 
 TestConvergence = Convergence.TestCase
-TestConvergence.settings = settings(stateful_step_count=30)
+TestConvergence.settings = settings(
+    stateful_step_count=30, max_examples=max(200, settings().max_examples)
+)

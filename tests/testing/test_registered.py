@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from crdtsync import Document, Record, Set, Table, field
@@ -17,6 +18,7 @@ from crdtsync.testing import check_convergence, check_strategy
 from crdtsync.testing.content import anything
 
 VALUES = st.sampled_from(["a", "b", "ü/1"]) | anything()  # often the key of a record
+EXAMPLES = settings().max_examples // 2
 NAMES = sorted({point.name for point in metadata.entry_points(group=GROUP)})
 
 
@@ -30,9 +32,11 @@ def test_documents_that_use_it_converge(name: str) -> None:
     strategy = load_strategy(name)
     fields = hasattr(strategy, "resolve")
     cls = _fields(strategy) if fields else _records(strategy)
-    check_convergence(cls, max_examples=40, values={"rows/*/value": VALUES} if fields else None)
+    check_convergence(
+        cls, max_examples=EXAMPLES, values={"rows/*/value": VALUES} if fields else None
+    )
     if fields and hasattr(strategy, "present"):
-        check_convergence(_records(strategy), max_examples=40)
+        check_convergence(_records(strategy), max_examples=EXAMPLES)
 
 
 def _fields(strategy: Any) -> type[Document]:
