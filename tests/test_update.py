@@ -235,3 +235,31 @@ def test_what_cannot_be_read_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         neutralize(data)
     assert type(caught.value) is ValueError
+
+
+def nested_elements(depth: int, *, beside: bool) -> bytes:
+    """Return an update that puts elements into each other; with a text before each, if `beside`."""
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=5)
+    inside: Any = doc.get("page", type=pycrdt.XmlFragment)
+    with doc.transaction():
+        for _ in range(depth):
+            if beside:
+                inside.children.append(pycrdt.XmlText("x"))
+            inside = inside.children.append(pycrdt.XmlElement("p"))
+    return doc.get_update()
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_types_that_are_nested_too_deeply_are_found(beside: bool) -> None:
+    assert not nests_too_deeply(nested_elements(NESTING_MAX, beside=beside))
+    assert nests_too_deeply(nested_elements(NESTING_MAX + 1, beside=beside))
+    assert nests_too_deeply(nested_elements(4000, beside=beside))
+
+
+def test_many_types_side_by_side_are_not_deep() -> None:
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=5)
+    page: Any = doc.get("page", type=pycrdt.XmlFragment)
+    with doc.transaction():
+        for _ in range(1000):
+            page.children.append(pycrdt.XmlElement("p")).children.append(pycrdt.XmlText("go g"))
+    assert not nests_too_deeply(doc.get_update())

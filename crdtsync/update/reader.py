@@ -23,16 +23,30 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["DELETED", "FLAGS", "GC", "NESTING_MAX", "SKIP", "Reader", "Section", "Struct"]
+__all__ = [
+    "DELETED",
+    "FLAGS",
+    "GC",
+    "NEIGHBOURS",
+    "NESTING_MAX",
+    "SKIP",
+    "TYPE",
+    "Reader",
+    "Section",
+    "Struct",
+]
 
 NESTING_MAX = 200
-"""Arrays and objects inside each other that a value in an update may have."""
+"""Arrays and objects inside each other that a value in an update may have; and shared types that
+one update may put inside each other."""
 
-GC, DELETED, SKIP = 0, 1, 10
-"""Kinds of structs: a run that is gone for good, one that is only deleted, one that is not here."""
+GC, DELETED, TYPE, SKIP = 0, 1, 7, 10
+"""Kinds of structs: a run that is gone for good, one that is only deleted, a shared type, one that
+is not here."""
 
 _LEFT, _RIGHT, _KEY = 128, 64, 32
-FLAGS = _LEFT | _RIGHT | _KEY
+NEIGHBOURS = _LEFT | _RIGHT
+FLAGS = NEIGHBOURS | _KEY
 """The bits of `Struct.info` that say what `Struct.place` holds."""
 
 _PLAIN_TYPES = frozenset({0, 1, 2, 4, 6, 9, 15})
@@ -146,7 +160,7 @@ class Reader:
             case 6:  # a format's key and JSON text
                 self._bytes()
                 self._bytes()
-            case 7:
+            case 7:  # TYPE
                 self._type()
             case 8:
                 count = self.number()
