@@ -48,6 +48,9 @@ class Logs:
     def flush(self) -> None:
         raise NotImplementedError
 
+    def refuse(self, seq: int, reason: str, /) -> None:
+        raise NotImplementedError
+
     def acknowledge(self, seq: int, /) -> None:
         raise NotImplementedError
 
