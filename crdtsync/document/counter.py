@@ -1,17 +1,20 @@
 """Counters: exact under any repetition and re-ordering.
 
-Each replica's slot holds the running total of its own increments; the counter is their sum. No two
-replicas write the same slot, so nothing is ever lost or counted twice.
+The counter is the sum of its slots. No two replicas write the same slot, so nothing is ever lost
+or counted twice. An increment takes the replica's acknowledged slots up into its own. The pending
+ones it leaves alone: each of them may still be refused, and then only what it adds is to go.
 
 Source: Shapiro et al., INRIA RR-7506, 2011 (PN-counter).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from crdtsync.document.handle import Handle
 from crdtsync.document.node import SlotNode
+from crdtsync.document.slots import Slot, unseen
 
 if TYPE_CHECKING:
     from crdtsync.document.writer import Writer
@@ -39,24 +42,28 @@ class CounterNode(SlotNode):
 
     @property
     def value(self) -> int:
-        """The sum of all replicas' totals."""
-        return sum(slot.value for slot in self.slots() if type(slot.value) is int)
+        """The sum of all slots."""
+        return _sum(self.slots())
+
+    def live(self, stored: tuple[Slot, ...]) -> tuple[Slot, ...]:
+        return unseen(stored, self.replaced)
 
     def plain(self) -> int:
         return self.value
 
     def write(self, writer: Writer, edit: CounterEdit) -> None:
-        if edit.erase and edit.delta:
-            writer.put(self, edit.delta)
-        elif edit.erase:
-            writer.remove(self)
+        if edit.erase:
+            writer.put(self, edit.delta, own=True)
         elif edit.delta:
-            own = self.own_slot(writer.replica)
-            total = own.value if own is not None and type(own.value) is int else 0
-            writer.put_own(self, total + edit.delta)
+            settled = _sum(slot for slot in self.slots() if writer.is_settled(slot))
+            writer.put_own(self, settled + edit.delta)
 
     def erasure(self) -> CounterEdit | None:
         return CounterEdit(erase=True) if self.pairs else None
+
+
+def _sum(slots: Iterable[Slot]) -> int:
+    return sum(slot.value for slot in slots if type(slot.value) is int)
 
 
 class Counter(Handle[CounterNode]):

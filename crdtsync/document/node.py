@@ -8,11 +8,11 @@ only when the action commits, so a failed action leaves nothing to undo.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from crdtsync.document.path import Path, split
-from crdtsync.document.slots import Slot, live_slots
+from crdtsync.document.slots import Slot, newest, read_slots, unseen
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
@@ -102,18 +102,24 @@ class SlotNode(Node):
         self._slots: tuple[Slot, ...] | None = None
 
     def slots(self) -> tuple[Slot, ...]:
-        """Return the live slots in canonical order (time, replica), one for each replica."""
+        """Return the slots that count, in canonical order (time, replica)."""
         slots = self._slots
         if slots is None:
-            slots = self._slots = live_slots(self.pairs)
+            slots = self._slots = self.live(read_slots(self.pairs))
         return slots
 
-    def own_slot(self, replica: int) -> Slot | None:
-        """Return a replica's live slot."""
-        for slot in self.slots():
-            if slot.replica == replica:
-                return slot
-        return None
+    def stored(self) -> tuple[Slot, ...]:
+        """Return all slots of the path, those included that do not count."""
+        slots = self.slots()
+        return slots if len(slots) == len(self.pairs) else read_slots(self.pairs)
+
+    def live(self, stored: tuple[Slot, ...]) -> tuple[Slot, ...]:
+        """Return which of the stored slots count: one for each replica."""
+        return newest(unseen(stored, self.replaced))
+
+    def replaced(self, slot: Slot) -> Mapping[int, int] | None:
+        """Return the writes to this path that a slot has seen, as far as that is told."""
+        return slot.seen
 
     def install(self, pairs: Pairs, slots: tuple[Slot, ...] | None = None) -> None:
         """Take over what is now stored.
@@ -122,11 +128,10 @@ class SlotNode(Node):
             pairs: (key, bytes) of each live slot.
             slots: the same decoded, where it is known.
         """
-        grown = len(pairs) >= len(self.pairs)
         self.pairs = pairs
         self._slots = slots
         if self.owner is not None:
-            self.owner.slots_changed(grown=grown)
+            self.owner.slots_changed()
 
     def adopt(self, pair: tuple[str, bytes]) -> None:
         """Take over one more stored slot while the document is being materialized."""

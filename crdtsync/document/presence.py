@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from crdtsync.document.guard import StrategyError, bounded
+from crdtsync.document.node import SlotNode
 from crdtsync.document.schema import FieldSpec
 from crdtsync.document.slots import Slot
 from crdtsync.strategy import Candidate, Removal
@@ -15,9 +16,33 @@ from crdtsync.vector import from_pairs
 if TYPE_CHECKING:
     from crdtsync.document.view import View
 
-__all__ = ["is_present", "seen_by"]
+__all__ = ["MemberNode", "is_present"]
 
 _log = logging.getLogger("crdtsync.strategy")
+
+
+class MemberNode(SlotNode):
+    """Slots that say whether something is there: additions, and tombstones.
+
+    A tombstone's value is the writes that the removal has seen, as pairs. What is added is no list.
+    """
+
+    __slots__ = ()
+
+    def replaced(self, slot: Slot) -> Mapping[int, int] | None:
+        buried = seen_by(slot)
+        if buried is None:
+            return slot.seen
+        # Not itself: it is there, and its replica's older slots do not count anyway.
+        return {replica: seq for replica, seq in buried.items() if replica != slot.replica}
+
+    def removals(self) -> list[Removal]:
+        """Return the live tombstones."""
+        return [
+            Removal(slot.replica, slot.seq, slot.time, seen)
+            for slot in self.slots()
+            if (seen := seen_by(slot)) is not None
+        ]
 
 
 def seen_by(slot: Slot) -> dict[int, int] | None:

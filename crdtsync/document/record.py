@@ -16,15 +16,15 @@ from crdtsync.document.declaration import FieldOptions, field, read_schema
 from crdtsync.document.lists import ListNode
 from crdtsync.document.node import Node, SlotNode
 from crdtsync.document.path import escape, unescape
-from crdtsync.document.presence import is_present, seen_by
+from crdtsync.document.presence import MemberNode, is_present
 from crdtsync.document.rich_text import RichTextNode
 from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.document.sets import SetNode
 from crdtsync.document.slots import Slot
 from crdtsync.document.text import TextNode
 from crdtsync.document.value import ColumnValueNode, ValueNode
-from crdtsync.strategy import Candidate, Presence, Removal, Strategy
-from crdtsync.vector import to_pairs
+from crdtsync.strategy import Candidate, Presence, Strategy
+from crdtsync.vector import join
 
 if TYPE_CHECKING:
     from crdtsync.document.live import LiveDocument
@@ -41,22 +41,19 @@ NATIVE_KINDS = frozenset({"text", "list", "rich-text"})
 _TABLE_DEPTH = 2
 
 
-class PresenceNode(SlotNode):
-    """Additions (True) and tombstones (the writes seen, as pairs) of one record."""
+class PresenceNode(MemberNode):
+    """Additions (True) and tombstones of one record."""
 
     __slots__ = ()
-
-    def tombstones(self) -> list[Removal]:
-        """Return the live deletions."""
-        return [
-            Removal(slot.replica, slot.seq, slot.time, seen)
-            for slot in self.slots()
-            if (seen := seen_by(slot)) is not None
-        ]
 
     def additions(self) -> list[Slot]:
         """Return the live additions."""
         return [slot for slot in self.slots() if slot.value is True]
+
+    def is_undisputed(self) -> bool:
+        """Tell whether there are additions and nothing else."""
+        slots = self.slots()
+        return bool(slots) and all(slot.value is True for slot in slots)
 
 
 class RecordNode(Node):
@@ -162,40 +159,41 @@ class RecordNode(Node):
         presence = self.presence
         if presence is None:
             return True
-        slots = presence.slots()
-        if slots and all(slot.value is True for slot in slots):
+        if presence.is_undisputed():
             return True
-        removals = presence.tombstones()
+        removals = presence.removals()
         if not removals:
-            return any(node.slots() for node in self.slot_nodes())
-        writes = [
-            slot
-            for node in self.slot_nodes()
-            for slot in (presence.additions() if node is presence else _writes(node))
-        ]
+            return any(map(_writes, self.slot_nodes()))
+        writes = [slot for node in self.slot_nodes() for slot in _writes(node)]
         assert self.table is not None
         return is_present(self.view, self.table.spec, self.path, writes, removals)
 
-    def slots_changed(self, *, grown: bool) -> None:
+    def slots_changed(self) -> None:
         """Note that slots of the record changed; find out about its presence when asked."""
         if self.table is None:
             return
         presence = self.presence
         assert presence is not None
         self.table.touch(self.key)
-        if not (self._exists and grown and len(presence.pairs) <= 1 and not presence.tombstones()):
+        if not (self._exists and presence.is_undisputed()):
             self._exists = None
             self.table.keys_cache = None
         if self.owner is not None:
-            self.owner.slots_changed(grown=grown)
+            self.owner.slots_changed()
 
     def seen(self) -> dict[int, int]:
-        """Return the highest number of each replica's live writes to the record."""
+        """Return the highest number of each replica's writes to the record.
+
+        Those included that come back if a pending write is refused.
+        """
         seen: dict[int, int] = {}
         for node in self.slot_nodes():
-            for slot in node.slots():
+            for slot in node.stored():
                 if slot.seq > seen.get(slot.replica, 0):
                     seen[slot.replica] = slot.seq
+                replaced = node.replaced(slot)
+                if replaced:
+                    seen = join(seen, replaced)
         return seen
 
     def write_presence(self, writer: Writer, *, present: bool) -> None:
@@ -204,8 +202,7 @@ class RecordNode(Node):
         if present:
             writer.put(self.presence, True)
         else:
-            seen = {**self.seen(), writer.replica: writer.seq}
-            writer.put(self.presence, to_pairs(seen))
+            writer.bury(self.presence, self.seen())
 
     def candidates(self, name: str) -> tuple[Candidate[Any], ...]:
         """Return the live writes to a plain field."""
@@ -232,7 +229,7 @@ class RecordNode(Node):
 
 
 def _writes(node: SlotNode) -> tuple[Slot, ...]:
-    # A nested record's tombstone is work on that record, not on this one.
+    # A tombstone is no work on the record; nor is a nested record's, which is work on that one.
     return tuple(node.additions()) if isinstance(node, PresenceNode) else node.slots()
 
 

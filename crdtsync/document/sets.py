@@ -3,6 +3,8 @@
 Each element is a path of its own below the set's. Adding writes a slot there, removing deletes the
 slots seen there, so an element added again elsewhere meanwhile stays. Where another presence
 strategy is to decide between the two, a removal leaves a slot as well: the writes that it has seen.
+Without one, too, it leaves a slot where others' additions, or additions of ours that may still be
+refused, are taken away: that slot hides them, should they come back, and nothing else.
 
 Source: Bieniusa et al., "An Optimized Conflict-free Replicated Set", INRIA RR-8083, 2012.
 """
@@ -15,13 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from crdtsync.codec import check_value, encode
 from crdtsync.document.handle import Handle
-from crdtsync.document.node import Node, Pairs, SlotNode
+from crdtsync.document.node import Node, Pairs
 from crdtsync.document.path import Path, escape
-from crdtsync.document.presence import is_present, seen_by
+from crdtsync.document.presence import MemberNode, is_present
 from crdtsync.document.schema import FieldSpec
 from crdtsync.document.slots import Slot
-from crdtsync.strategy import Removal
-from crdtsync.vector import to_pairs
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
@@ -46,7 +46,7 @@ def element_segment(element: Any) -> str:
     return "~" + base64.urlsafe_b64encode(encode(element)).decode().rstrip("=")
 
 
-class ElementNode(SlotNode):
+class ElementNode(MemberNode):
     """State of one possible element of a set."""
 
     __slots__ = ("parent",)
@@ -60,30 +60,21 @@ class ElementNode(SlotNode):
         return self.parent.keys
 
     def install(self, pairs: Pairs, slots: tuple[Slot, ...] | None = None) -> None:
-        if bool(pairs) != bool(self.pairs) or self.parent.spec.presence is not None:
-            self.parent.value_cache = None
+        self.parent.value_cache = None
         super().install(pairs, slots)
 
     def additions(self) -> list[Slot]:
         """Return the live slots that hold the element itself: it is never a list."""
         return [slot for slot in self.slots() if type(slot.value) is not list]
 
-    def removals(self) -> list[Removal]:
-        """Return the live slots that say it was removed."""
-        return [
-            Removal(slot.replica, slot.seq, slot.time, seen)
-            for slot in self.slots()
-            if (seen := seen_by(slot)) is not None
-        ]
-
     def is_in(self) -> bool:
         """Tell whether the element is in the set."""
-        additions = self.additions()
-        if len(additions) == len(self.pairs):
+        additions, removals = self.additions(), self.removals()
+        if not removals:
             return bool(additions)
         spec, owner = self.parent.spec, self.owner
         assert owner is not None
-        return is_present(owner.view, spec, self.path, additions, self.removals())
+        return is_present(owner.view, spec, self.path, additions, removals)
 
 
 class SetEdit:
@@ -144,8 +135,7 @@ class SetNode(Node):
             if present:
                 writer.put(node, element)
             elif self.spec.presence is not None:
-                seen = {slot.replica: slot.seq for slot in node.slots()}
-                writer.put(node, to_pairs(seen | {writer.replica: writer.seq}))
+                writer.bury(node, {})
             elif node.pairs:
                 writer.remove(node)
 

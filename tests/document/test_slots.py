@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync import Replica
-from crdtsync.document.slots import Slot, decode_slot, encode_slot, live_slots, slot_key
+from crdtsync.codec import encode
+from crdtsync.document.slots import (
+    Slot,
+    decode_slot,
+    encode_slot,
+    newest,
+    read_slots,
+    slot_key,
+    unseen,
+)
 from tests.document.boards import Board
 from tests.generators import exactly, values
 
@@ -64,4 +74,40 @@ def test_slots_are_in_canonical_order_and_the_last_word_of_each_replica(
         (slot_key("x", replica, seq), encode_slot(Slot(time, replica, seq, seq, None)))
         for replica, seq, time in order
     ]
-    assert [(s.replica, s.seq) for s in live_slots(pairs)] == [(1, 6), (2, 1), (3, 2)]
+    assert [(s.replica, s.seq) for s in newest(read_slots(pairs))] == [(1, 6), (2, 1), (3, 2)]
+
+
+def test_a_slot_that_another_one_has_seen_does_not_count() -> None:
+    """Nor one that has seen itself: it only takes away."""
+    pairs = [
+        (slot_key("x", slot.replica, slot.seq), encode_slot(slot))
+        for slot in [
+            Slot(5, 1, 5, 5, "seen"),
+            Slot(6, 1, 6, 6, "later"),
+            Slot(7, 2, 1, 1, "hides", seen={1: 5}),
+            Slot(8, 3, 4, 4, None, seen={3: 4}),
+        ]
+    ]
+    found = unseen(read_slots(pairs), lambda slot: slot.seen)
+    assert [slot.value for slot in found] == ["later", "hides"]
+
+
+@given(st.dictionaries(st.integers(1, 2**53 - 1), st.integers(0, 2**53), min_size=1, max_size=3))
+def test_what_a_slot_has_seen_comes_back(seen: dict[int, int]) -> None:
+    slot = Slot(9, 1, 2, 0, "x", None, 1, seen)
+    assert decode_slot(slot_key("x", 1, 0), encode_slot(slot)) == slot
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [1, 9, "x", None, 1, 7],
+        [1, 9, "x", None, 1, {}],
+        [1, 9, "x", None, 1, [[1]]],
+        [1, 9, "x", None, 1, [[1, -1]]],
+        [1, 9, "x", None, 1, [[1, "2"]]],
+        [1, 9, "x", None, 1, [[1, 2]], "more"],
+    ],
+)
+def test_what_is_told_otherwise_is_no_slot(items: list[object]) -> None:
+    assert decode_slot(slot_key("x", 1, 0), encode(items)) is None
