@@ -11,6 +11,7 @@
     ├── EntryError                an entry that cannot stand in its log
     │   ├── MalformedEntryError       its bytes are not an entry
     │   ├── SequenceGapError          entries before it are missing
+    │   ├── SealError                 its author's signature is missing or false
     │   ├── BrokenChainError          it does not follow the entry stored before it
     │   ├── ForkError                 another entry of the same number is already held
     │   └── ForeignStructsError       its update writes in another replica's name
@@ -49,6 +50,7 @@ __all__ = [
     "RefusedError",
     "RemoteProtocolError",
     "SchemaError",
+    "SealError",
     "SequenceGapError",
     "StorageError",
     "StoreFormatError",
@@ -138,6 +140,10 @@ class EntryError(CrdtSyncError):
 
 class MalformedEntryError(EntryError):
     """Raised when bytes are not an entry."""
+
+
+class SealError(EntryError):
+    """Raised when an entry is not proved to be its author's: a seal is missing, or false."""
 
 
 class SequenceGapError(EntryError):

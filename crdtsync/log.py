@@ -53,7 +53,9 @@ __all__ = [
     "decode_entry",
     "hash_of",
     "is_refused",
+    "is_sealed",
     "make_entry",
+    "with_seal",
 ]
 
 VERSION = 1
@@ -66,6 +68,10 @@ EMPTY_UPDATE = b"\x00\x00"
 """A Yjs v1 update without structs and without deletions."""
 
 _TYPES = [int, str, int, int, bytes, list, int, int, str, dict, bytes, dict]
+SEAL_BYTES = 64
+_SEALED = b"\x82"  # an array of two: the entry, and the byte string of the seal
+_SEAL_HEAD = bytes([0x58, SEAL_BYTES])
+_SEAL_OVERHEAD = 1 + len(_SEAL_HEAD) + SEAL_BYTES
 _REFUSED_MARK = bytes([REFUSED_VERSION])
 _REFUSED_TYPES = [*_TYPES[:9], bytes, *_TYPES[10:]]  # the hash stands where the arguments were
 _SEQ_MAX = 2**53
@@ -112,8 +118,9 @@ class Cursor(NamedTuple):
 class Entry(NamedTuple):
     """One action as it stands in a log.
 
-    `data` is its bytes, `hash` their SHA-256; of a refused entry, the SHA-256 of what it was before
-    (see `crdtsync.refusal`).
+    `data` is its bytes as they are stored and sent, `hash` their SHA-256 without a seal; of a
+    refused entry, the SHA-256 of what it was before (see `crdtsync.refusal`). `seal` is its
+    author's signature, if it bears one: it covers all of the log up to here (`crdtsync.seal`).
     """
 
     document: str
@@ -129,6 +136,7 @@ class Entry(NamedTuple):
     extra: dict[str, Any]
     data: bytes
     hash: bytes
+    seal: bytes | None = None
 
     @property
     def user(self) -> str | None:
@@ -139,7 +147,7 @@ class Entry(NamedTuple):
     @property
     def refusal(self) -> str | None:
         """Why the entry is kept without effect; None if it is as its author wrote it."""
-        return None if self.data[1] else self.extra.get(REFUSED, "")
+        return self.extra.get(REFUSED, "") if is_refused(self.data) else None
 
 
 def make_entry(
@@ -186,7 +194,7 @@ def make_entry(
     data = encode(fields, flat=flat)
     if len(data) > limits.argument_bytes_max or len(data) > limits.entry_bytes_max:
         _check_size(name, arguments, data, limits)
-    return _new(Entry, (*fields[1:], data, hashlib.sha256(data).digest()))
+    return _new(Entry, (*fields[1:], data, hashlib.sha256(data).digest(), None))
 
 
 def _check_size(name: str, arguments: dict[str, Any], data: bytes, limits: Limits) -> None:
@@ -205,6 +213,9 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
     Raises:
         MalformedEntryError: the bytes are not an entry of a version we know, or too large.
     """
+    if data[:1] == _SEALED:
+        bare, seal = _unseal(data)
+        return decode_entry(bare, limits)._replace(data=data, seal=seal)
     if len(data) > limits.entry_bytes_max:
         raise MalformedEntryError(
             f"{len(data):,} bytes, more than entry_bytes_max={limits.entry_bytes_max:,}"
@@ -227,11 +238,46 @@ def decode_entries(datas: Sequence[bytes], limits: Limits = _LIMITS) -> Iterator
 
 
 def _decode_group(datas: Sequence[bytes], limits: Limits) -> Iterator[Entry]:
+    if any(data[:1] == _SEALED for data in datas):
+        return _decode_sealed_group(datas, limits)
     if max(map(len, datas)) <= min(_SMALL_BYTES_MAX, limits.entry_bytes_max):
         with contextlib.suppress(CodecError):  # at least one of them is at fault: see which one
             decoded = decode_all(datas, depth_max=limits.depth_max + _DEPTH_AROUND_VALUES)
             return map(_entry, decoded, datas, itertools.repeat(limits))
     return map(decode_entry, datas, itertools.repeat(limits))
+
+
+def _decode_sealed_group(datas: Sequence[bytes], limits: Limits) -> Iterator[Entry]:
+    bare: list[bytes] = []
+    seals: dict[int, bytes] = {}
+    failure: MalformedEntryError | None = None
+    for index, data in enumerate(datas):
+        if data[:1] == _SEALED:
+            try:
+                data, seals[index] = _unseal(data)  # noqa: PLW2901 - the same entry, bare
+            except MalformedEntryError as error:
+                failure = error
+                break
+        bare.append(data)
+    for index, entry in enumerate(_decode_group(bare, limits) if bare else ()):
+        seal = seals.get(index)
+        yield entry if seal is None else entry._replace(data=datas[index], seal=seal)
+    if failure is not None:
+        raise failure
+
+
+def _unseal(data: bytes) -> tuple[bytes, bytes]:
+    """Return a sealed entry's bare bytes, and the seal."""
+    head = data[-_SEAL_OVERHEAD + 1 : -SEAL_BYTES]
+    if len(data) <= _SEAL_OVERHEAD or head != _SEAL_HEAD or data[1:2] == _SEALED:
+        raise MalformedEntryError("what should be a sealed entry is none")
+    return data[1 : -_SEAL_OVERHEAD + 1], data[-SEAL_BYTES:]
+
+
+def with_seal(entry: Entry, seal: bytes) -> Entry:
+    """Return an entry that bears a seal: as stored and sent, the array of both."""
+    bare = entry.data if entry.seal is None else _unseal(entry.data)[0]
+    return entry._replace(data=_SEALED + bare + _SEAL_HEAD + seal, seal=seal)
 
 
 def _entry(fields: Any, data: bytes, limits: Limits) -> Entry:
@@ -273,6 +319,7 @@ def _entry(fields: Any, data: bytes, limits: Limits) -> Entry:
             extra,
             data,
             hashlib.sha256(data).digest() if hash_ is None else hash_,
+            None,
         ),
     )
 
@@ -288,13 +335,20 @@ def _refused(fields: Any) -> list[Any]:
 
 def is_refused(data: bytes) -> bool:
     """Tell whether an entry is kept without effect, given its bytes."""
-    return data[1:2] == _REFUSED_MARK
+    return (data[2:3] if data[:1] == _SEALED else data[1:2]) == _REFUSED_MARK
+
+
+def is_sealed(data: bytes) -> bool:
+    """Tell whether an entry bears a seal, given its bytes."""
+    return data[:1] == _SEALED
 
 
 def hash_of(data: bytes) -> bytes:
     """Return the hash of an entry, given its bytes as they are stored."""
-    if is_refused(data):
-        with contextlib.suppress(MalformedEntryError):  # damaged: then this hash fits nothing
+    with contextlib.suppress(MalformedEntryError):  # damaged: then this hash fits nothing
+        if data[:1] == _SEALED:
+            data = _unseal(data)[0]
+        if is_refused(data):
             return decode_entry(data).hash
     return hashlib.sha256(data).digest()
 

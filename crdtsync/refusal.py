@@ -13,7 +13,7 @@ Read next: `crdtsync.update` (what becomes of the CRDT update), `crdtsync.log` (
 from __future__ import annotations
 
 from crdtsync.codec import encode
-from crdtsync.log import EMPTY_UPDATE, REFUSED, REFUSED_VERSION, Entry
+from crdtsync.log import EMPTY_UPDATE, REFUSED, REFUSED_VERSION, Entry, with_seal
 from crdtsync.update import neutralize
 
 __all__ = ["REASON_LENGTH_MAX", "refuse"]
@@ -59,4 +59,5 @@ def refuse(entry: Entry, reason: str) -> Entry:
             extra,
         )
     )
-    return entry._replace(arguments={}, update=update, extra=extra, data=data)
+    refused = entry._replace(arguments={}, update=update, extra=extra, data=data, seal=None)
+    return refused if entry.seal is None else with_seal(refused, entry.seal)

@@ -31,7 +31,9 @@ from crdtsync.log import (
     check_structs,
     decode_entries,
     decode_entry,
+    hash_of,
     make_entry,
+    with_seal,
 )
 from tests.generators import values
 
@@ -410,3 +412,25 @@ def test_any_update_has_an_author_or_is_refused(update: bytes) -> None:
     except (MalformedEntryError, ForeignStructsError):
         return
     assert begins is None or begins >= 0
+
+
+def test_a_sealed_entry_is_the_array_of_both_and_keeps_its_hash():
+    entry = make_entry("b", 7, EMPTY_HEAD, 1, "a", EMPTY_UPDATE)
+    sealed = with_seal(entry, bytes(64))
+    assert decode_entry(sealed.data) == sealed
+    assert (sealed.hash, sealed.seal, hash_of(sealed.data)) == (entry.hash, bytes(64), entry.hash)
+    assert decode(sealed.data) == [decode(entry.data), bytes(64)]
+    assert with_seal(sealed, b"x" * 64).data[1:-66] == entry.data
+    assert list(decode_entries([entry.data, sealed.data, entry.data])) == [entry, sealed, entry]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 40, 66, 67])
+def test_what_is_no_sealed_entry_is_refused(cut):
+    entry = make_entry("b", 7, EMPTY_HEAD, 1, "a", EMPTY_UPDATE)
+    sealed = with_seal(entry, bytes(64))
+    twice = b"\x82" + sealed.data + b"\x58\x40" + bytes(64)
+    for data in (sealed.data[:-cut], sealed.data[:cut], sealed.data + b"\0", twice):
+        with pytest.raises(MalformedEntryError):
+            decode_entry(data)
+        with pytest.raises(MalformedEntryError):
+            list(decode_entries([entry.data, data]))

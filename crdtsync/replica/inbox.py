@@ -8,12 +8,13 @@ little is ever held; bundles, merges and hostile peers are not so kind.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from crdtsync.errors import EntryError, ForkError, MalformedEntryError, SequenceGapError
 from crdtsync.limits import Limits
 from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, check_structs, decode_entries
+from crdtsync.proof import Prover
 
 __all__ = ["Admitted", "Batch", "Inbox", "has_past"]
 
@@ -53,26 +54,61 @@ class Inbox:
         self._held: dict[int, dict[int, list[Entry]]] = {}
         self._held_count = 0
         self._held_bytes = 0
+        self._unproved: list[bytes] = []  # entries whose seals have not come yet
 
     def __len__(self) -> int:
-        return self._held_count
+        return self._held_count + len(self._unproved)
 
-    def admit(self, datas: Sequence[bytes], heads: Mapping[int, Head]) -> Admitted:
+    def admit(
+        self, datas: Sequence[bytes], heads: Mapping[int, Head], prover: Prover | None = None
+    ) -> Admitted:
         """Check entries against the ends of the logs that are stored.
 
         It stops at the first that cannot stand in its log.
+
+        Args:
+            datas: entries as bytes.
+            heads: the ends of the logs.
+            prover: tells which of them are proved to be their authors'; None: they are believed.
         """
         batch = Batch(heads, self._hash_of)
         failure: EntryError | None = None
         try:
-            for entry in decode_entries(datas, self._limits):
+            entries: Iterable[Entry] = decode_entries(datas, self._limits)
+            if prover is not None:
+                entries, failure = self._proved(datas, prover, heads)
+            for entry in entries:
                 if self._is_next(entry, batch):
                     batch.add(entry)
             if self._held:
                 self._release(batch)
         except EntryError as error:
-            failure = error
+            failure = failure or error
         return Admitted(batch.entries, batch.ends(), batch.refused, failure)
+
+    def _proved(
+        self, datas: Sequence[bytes], prover: Prover, heads: Mapping[int, Head]
+    ) -> tuple[list[Entry], EntryError | None]:
+        """Return the entries that are proved; the others wait for what comes next.
+
+        If one of them is no entry, that is returned too, and nothing waits.
+        """
+        datas, self._unproved = [*self._unproved, *datas], []
+        entries: list[Entry] = []
+        try:
+            entries.extend(decode_entries(datas, self._limits))
+        except EntryError as error:
+            return entries[: prover.proved(entries, heads)], error
+        count = prover.proved(entries, heads)
+        if sum(map(len, datas[count:])) > self._limits.held_bytes_max:
+            raise SequenceGapError(
+                "too many entries wait for their author's seal",
+                document=self._document,
+                replica=entries[count].replica,
+                seq=entries[count].seq,
+            )
+        self._unproved = datas[count:]
+        return entries[:count], None
 
     def _is_next(self, entry: Entry, batch: Batch) -> bool:
         if entry.document != self._document:

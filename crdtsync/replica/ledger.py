@@ -25,13 +25,17 @@ from crdtsync.log import (
     Entry,
     Head,
     decode_entry,
+    is_sealed,
     make_entry,
+    with_seal,
 )
+from crdtsync.proof import Prover
 from crdtsync.refusal import refuse
 from crdtsync.replica.audit import STORED
 from crdtsync.replica.inbox import Inbox
 from crdtsync.replica.store import Progress
 from crdtsync.replica.stored import Missing, StoredLogs
+from crdtsync.seal import KEY, make_seal
 from crdtsync.vector import covers
 
 if TYPE_CHECKING:
@@ -98,6 +102,8 @@ class Ledger:
         self._appended = appended
         self._stored = StoredLogs(store, name)
         self._inbox = Inbox(name, limits, self._stored.hash_of)
+        self._prover = Prover(lambda replica: self._stored.at(replica, 1))
+        self._sealed = 0
         self.damage: list[CorruptLogError] = []
         self.number = self._stored.number
         try:
@@ -148,6 +154,7 @@ class Ledger:
         self.heads[entry.replica] = Head(entry.seq, entry.hash)
         if entry.replica == self.replica:
             self._clock.resume(entry.time)
+            self._sealed = 0 if entry.seal is None else entry.seq
         else:
             self._clock.see(entry.time)
 
@@ -227,9 +234,11 @@ class Ledger:
         dependencies: tuple[Dependency, ...] = ()
         if self._fresh:
             dependencies = tuple(Dependency(r, *heads[r]) for r in sorted(self._fresh))
-        extra = None
+        extra: dict[str, Any] | None = None
         if self._user is not None and self.users.get(replica) != self._user:
             extra = {"user": self._user}
+        if not head.seq and self._store.key is not None:
+            extra = {**(extra or {}), KEY: self._store.key.public}
         entry = make_entry(
             self.name,
             replica,
@@ -263,18 +272,22 @@ class Ledger:
 
     # --- what others do ------------------------------------------------------------------------
 
-    def receive(self, datas: Sequence[bytes], cursor: Cursor | None = None) -> Received:
+    def receive(
+        self, datas: Sequence[bytes], cursor: Cursor | None = None, *, prove: bool = False
+    ) -> Received:
         """Check entries from elsewhere, store those whose past is here, and materialize them.
 
         Args:
             datas: entries as bytes. Repeats are ignored.
             cursor: how far in the server's log they bring us. It is kept with them.
+            prove: believe only what its author has sealed, whoever hands it on.
 
         Raises:
             EntryError: an entry cannot stand in its log. Those before it are kept.
             StorageError: nothing was stored.
         """
-        entries, heads, refused, failure = self._inbox.admit(datas, self.heads)
+        prover = self._prover if prove else None
+        entries, heads, refused, failure = self._inbox.admit(datas, self.heads, prover)
         refused = [entry for entry in refused if self._has_effect(entry)]
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
@@ -394,6 +407,9 @@ class Ledger:
             theirs: what the other side has.
             bytes_max: about how many bytes of entries to return.
         """
+        own = self.next_seq - 1
+        if self._sealed < own and theirs.get(self.replica, 0) < own:
+            self.seal(own)
         while True:
             try:
                 return self._stored.missing(theirs, self.vector, bytes_max)
@@ -401,6 +417,53 @@ class Ledger:
                 if self._store.read_only:
                     raise
                 self.set_damage_aside()
+
+    def parts(self, missing: Sequence[Missing], most: int) -> Iterator[list[Missing]]:
+        """Yield what others lack in parts that prove themselves: every log in one ends in a seal.
+
+        What cannot be proved to them yet, because its author's seal has not come here, is left out,
+        and so is what stands behind it.
+
+        Args:
+            missing: from `missing`.
+            most: how many entries a part may have.
+        """
+        start = 0
+        while start < len(missing):
+            part = list(missing[start : start + most])
+            part = part[: self._provable(part)]
+            if not part:
+                return
+            own = max((i for i, one in enumerate(part) if one.replica == self.replica), default=-1)
+            sealed = self.seal(part[own].seq) if own >= 0 else None
+            if sealed is not None:
+                part[own] = part[own]._replace(data=sealed)
+            yield part
+            start += len(part)
+
+    def _provable(self, part: Sequence[Missing]) -> int:
+        """Return how many entries, from the first on, end in seals; our own can be sealed here."""
+        count = len(part)
+        while True:
+            unproved: dict[int, int] = {}
+            proved: set[int] = set()
+            for index in range(count - 1, -1, -1):
+                replica = part[index].replica
+                if replica in proved or self._is_proof(part[index]):
+                    proved.add(replica)
+                else:
+                    unproved[replica] = index
+            cut = min(unproved.values(), default=count)
+            if cut == count:
+                return count
+            count = cut
+
+    def _is_proof(self, one: Missing) -> bool:
+        return (
+            one.replica == self.replica
+            or is_sealed(one.data)
+            or self._prover.key_of(one.replica) is None
+        )
 
     def flush(self) -> None:
         """Make everything so far survive the loss of power. Call it before entries are sent."""
@@ -411,6 +474,22 @@ class Ledger:
                     self.number, Progress(own, self.acknowledged, self.cursor, self._known)
                 )
             self.sent = own
+
+    def seal(self, seq: int) -> bytes | None:
+        """Return an entry of ours with our seal, which covers all before it; None if it has none.
+
+        Raises:
+            StorageError: it could not be stored.
+        """
+        entry, key = self._stored.at(self.replica, seq), self._store.key
+        if entry is None or key is None or self._prover.key_of(self.replica) != key.public:
+            return None
+        if entry.seal is None and not self._store.read_only:
+            entry = with_seal(entry, make_seal(key, self.name, self.replica, entry))
+            with self._store.file.transaction():
+                self._store.logs.replace(self._stored.logs[self.replica], entry)
+        self._sealed = max(self._sealed, seq)
+        return entry.data
 
     def acknowledge(self, seq: int) -> None:
         """Note that our entries up to `seq` are durable at the server."""

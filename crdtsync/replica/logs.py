@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
 def digest_of(entry: Entry) -> bytes:
     """Return what tells whether an entry's bytes are still those that were written."""
-    if entry.data[1]:
+    if entry.seal is None and entry.data[1]:
         return entry.hash[:DIGEST_BYTES]
     return hashlib.sha256(entry.data).digest()[:DIGEST_BYTES]
 

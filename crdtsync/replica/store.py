@@ -57,6 +57,9 @@ CREATE TABLE IF NOT EXISTS schemas(
 )
 
 
+new_device_key = DeviceKey.generate
+
+
 class Progress(NamedTuple):
     """How far a document has been synchronized.
 
@@ -116,7 +119,7 @@ class Store:
             return DeviceKey.from_bytes(found)
         if self.read_only:
             return None
-        key = DeviceKey.generate()
+        key = new_device_key()
         with self.file.transaction() as connection:
             connection.execute("INSERT INTO meta VALUES('key', ?)", (key.private_bytes,))
         return key

@@ -136,6 +136,13 @@ class Backend(Protocol):
             StorageError: it could not be read, or the end of a log is damaged.
         """
 
+    async def entry(self, document: str, replica: int, seq: int) -> bytes | None:
+        """Return an entry's bytes by its number; None if it is not held.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+
     async def covered(self, document: str, vector: Mapping[int, int]) -> int:
         """Return an offset up to which a state vector covers every entry, and none is refused.
 

@@ -28,6 +28,7 @@ class Bench:
         backend: knows whose replicas are whose.
         identity: tells who the connection's user is.
         replica: tells which replica connects.
+        key: tells which key it has proved to have.
         believes: clients are believed who they say they are.
     """
 
@@ -37,6 +38,7 @@ class Bench:
         backend: Backend,
         identity: Callable[[], Identity],
         replica: Callable[[], int | None],
+        key: Callable[[], bytes | None],
         *,
         believes: bool,
     ) -> None:
@@ -44,6 +46,7 @@ class Bench:
         self._backend = backend
         self._identity = identity
         self._replica = replica
+        self._key = key
         self._believes = believes
 
     def may_read(self, document: str) -> Decision:
@@ -61,7 +64,7 @@ class Bench:
         """
         policy, document = self._policy, channel.document
         if not self._believes:
-            check_author(entries, self._replica(), self._identity().user)
+            check_author(entries, self._replica(), self._identity().user, self._key())
         if isinstance(policy, AllowAll):
             return list(entries)
         may_write = decide(lambda: policy.may_write(self._identity(), document))

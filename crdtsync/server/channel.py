@@ -8,12 +8,14 @@ or, where it is no longer cached, read once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import anyio
 
-from crdtsync.log import Head
+from crdtsync.errors import SealError
+from crdtsync.log import Entry, Head, decode_entry
+from crdtsync.proof import Prover
 from crdtsync.server.backend import Added, Backend, Row, State
 from crdtsync.server.batch import Batch, BatchCache, fitting
 from crdtsync.server.limits import ServerLimits
@@ -37,6 +39,8 @@ class Channel:
         offset: of its newest entry.
         heads: the ends of its logs, at `offset`. Not to be changed by others.
         view: what it holds, for policies that ask.
+        firsts: the first entries of logs that were pushed to, for their keys.
+        prover: tells whether what is pushed is proved to be its authors'.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Channel:
         self.heads: dict[int, Head] = {}
         self.users = 0
         self.view = DocumentView(document)
+        self.firsts: dict[int, Entry] = {}
+        self.prover = Prover(self.firsts.get)
         self._backend = backend
         self._cache = cache
         self._frame_bytes_max = limits.wire.frame_bytes_max
@@ -57,6 +63,27 @@ class Channel:
         self._sealed = 0
         self._early: list[Added] | None = []  # what was added while the state was being read
         self._lock = anyio.Lock()
+
+    async def check_seals(self, entries: Sequence[Entry]) -> None:
+        """Check that entries are proved to be their authors'.
+
+        Raises:
+            SealError: they are not.
+            StorageError: it could not be read whose key is whose.
+        """
+        for replica in {entry.replica for entry in entries}.intersection(self.heads):
+            if replica not in self.firsts:
+                data = await self._backend.entry(self.document, replica, 1)
+                if data is not None:
+                    self.firsts[replica] = decode_entry(data)
+        count = self.prover.proved(entries, self.heads)
+        if count < len(entries):
+            raise SealError(
+                "it is not sealed",
+                document=self.document,
+                replica=entries[count].replica,
+                seq=entries[count].seq,
+            )
 
     async def load(self) -> None:
         """Learn where the log ends; does nothing where that is known.

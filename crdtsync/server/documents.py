@@ -178,6 +178,7 @@ class Documents:
                 await checkpoint()  # decoding is work: the other connections' turn
             check_logs(entries, subscription.channel, self._limits)
             subscription.offered(entries)
+            await subscription.channel.check_seals(entries)
             entries = await self._bench.judge(entries, subscription.channel)
             appended = await self._backend.append(document, entries)
         finally:

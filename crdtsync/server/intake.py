@@ -17,9 +17,11 @@ from crdtsync.errors import (
     ForkError,
     LimitError,
     MalformedEntryError,
+    SealError,
 )
 from crdtsync.limits import Limits
 from crdtsync.log import Entry, check_structs, decode_entry
+from crdtsync.seal import binding
 from crdtsync.server.channel import Channel
 from crdtsync.server.limits import ServerLimits
 
@@ -29,6 +31,7 @@ _CODES: tuple[tuple[type[CrdtSyncError], str], ...] = (
     (ForkError, "fork"),
     (BrokenChainError, "chain"),
     (ForeignStructsError, "foreign"),
+    (SealError, "seal"),
     (EntryError, "malformed"),
     (LimitError, "limit"),
     (CorruptLogError, "damaged"),
@@ -57,20 +60,29 @@ def read_push(document: str, datas: Sequence[bytes], limits: Limits) -> list[Ent
     return entries
 
 
-def check_author(entries: Sequence[Entry], replica: int | None, user: str | None) -> None:
-    """Check that a replica's own entries name nobody but its user.
+def check_author(
+    entries: Sequence[Entry], replica: int | None, user: str | None, key: bytes | None
+) -> None:
+    """Check that a replica's own entries name nobody but its user, and no key but its own.
 
     Raises:
         ForeignStructsError: one of them does.
     """
     for entry in entries:
-        if entry.replica == replica and entry.user is not None and entry.user != user:
-            raise ForeignStructsError(
-                f"it was written in the name of user {entry.user!r}",
-                document=entry.document,
-                replica=entry.replica,
-                seq=entry.seq,
-            )
+        if entry.replica != replica:
+            continue
+        if entry.user is not None and entry.user != user:
+            raise _foreign(entry, f"it was written in the name of user {entry.user!r}")
+        if entry.seq == 1:
+            bound = binding(entry)
+            if (None if bound is None else bound.public) != key:
+                raise _foreign(entry, "its log does not begin with the key of this device")
+
+
+def _foreign(entry: Entry, reason: str) -> ForeignStructsError:
+    return ForeignStructsError(
+        reason, document=entry.document, replica=entry.replica, seq=entry.seq
+    )
 
 
 def check_logs(entries: Sequence[Entry], channel: Channel, limits: ServerLimits) -> None:

@@ -81,6 +81,7 @@ class Session:
             channels.backend,
             self._known_identity,
             lambda: self.replica,
+            lambda: None if self._protocol.hello is None else self._protocol.hello.key,
             believes=door.believes,
         )
         self._documents = Documents(self._protocol, channels, limits, bench, self._wake, self._room)

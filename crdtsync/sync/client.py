@@ -154,7 +154,7 @@ class ClientProtocol(Endpoint):
             self._send(Unsubscribe(document))
             self._drop(document)
 
-    def push(self, document: str, entries: Sequence[bytes], seal: bytes | None = None) -> None:
+    def push(self, document: str, entries: Sequence[bytes]) -> None:
         """Send entries of a live document.
 
         Raises:
@@ -167,7 +167,7 @@ class ClientProtocol(Endpoint):
             raise LocalProtocolError(
                 f"a Push carries 1 to {self._push_entries_max:,} entries, not {len(entries):,}"
             )
-        self._send_data(encode_frame(Push(document, tuple(entries), seal)))
+        self._send_data(encode_frame(Push(document, tuple(entries))))
 
     def renew(self, token: str) -> None:
         """Show a fresh token, before the one shown expires."""

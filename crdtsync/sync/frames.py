@@ -203,14 +203,12 @@ class Push:
 
     Attributes:
         document: its name.
-        entries: encoded entries.
-        seal: signature over the last entry's head.
+        entries: encoded entries; the last one of each log bears its author's seal.
         size: bytes of the frame as it came, to be given back as credit. Not on the wire.
     """
 
     document: str
     entries: tuple[bytes, ...]
-    seal: bytes | None
     size: int = field(default=0, compare=False)
 
 

@@ -105,9 +105,7 @@ _SCHEMAS: dict[int, _Schema] = {
         offset=f.read_number,
         heads=f.read_heads,
     ),
-    8: _schema(
-        Push, document=f.read_document, entries=f.read_entries, seal=f.optional(f.read_blob)
-    ),
+    8: _schema(Push, document=f.read_document, entries=f.read_entries),
     9: _schema(
         Receipt,
         document=f.read_document,

@@ -20,6 +20,7 @@ from crdtsync.clock import HybridLogicalClock
 from crdtsync.codec import encode
 from crdtsync.document import Document
 from crdtsync.errors import CrdtSyncError
+from crdtsync.keys import DeviceKey
 from crdtsync.replica import Ledger, Replica
 
 __all__ = ["DivergenceError", "Fleet"]
@@ -66,7 +67,11 @@ class Fleet(Generic[D]):
 
     def _open(self, who: int) -> Replica:
         clock = HybridLogicalClock(lambda: self._wall_ms[who])
-        with mock.patch("crdtsync.replica.store.new_replica_id", lambda: _FIRST_ID + who):  # noqa: PT008
+        key = DeviceKey.from_bytes(bytes([who + 1]) * 32)
+        with (
+            mock.patch("crdtsync.replica.store.new_replica_id", lambda: _FIRST_ID + who),  # noqa: PT008
+            mock.patch("crdtsync.replica.store.new_device_key", lambda: key),  # noqa: PT008
+        ):
             return Replica(self._folder / f"{who}.db", user=f"user{who}", clock=clock)
 
     def _document(self, who: int) -> D:

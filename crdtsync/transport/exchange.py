@@ -40,7 +40,7 @@ from crdtsync.sync.frames import (
     Welcome,
 )
 from crdtsync.transport.follower import Follower
-from crdtsync.transport.ports import MissingPort, ReplicaPort
+from crdtsync.transport.ports import ReplicaPort
 from crdtsync.transport.status import ConnectionEvent
 
 __all__ = ["Exchange", "client_id"]
@@ -183,7 +183,7 @@ class Exchange:
             if cursor.offset - stored.offset < ADVANCE_MAX:
                 return
         before = dict(ledger.heads)
-        received = ledger.receive(datas, cursor)
+        received = ledger.receive(datas, cursor, prove=True)
         follower.advance = None
         if received.new:
             # Whatever became longer did so by what the server sent, except our own log: an
@@ -407,8 +407,10 @@ class Exchange:
             return False
         # Nobody may hold an entry that its author could still lose.
         follower.ledger.flush()
+        pushed = False
         try:
-            for part in _parts(missing, protocol.push_entries_max):
+            for part in follower.ledger.parts(missing, protocol.push_entries_max):
+                pushed = True
                 if not protocol.can_push:
                     break
                 protocol.push(name, [entry.data for entry in part])
@@ -416,7 +418,7 @@ class Exchange:
         except LocalProtocolError as error:
             self._give_up(name, "local", str(error))
             return False
-        return True
+        return pushed
 
     # Giving up one document.
 
@@ -430,10 +432,6 @@ class Exchange:
         follower.failure = (code, reason)
         follower.live = False
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
-
-
-def _parts(missing: Sequence[MissingPort], most: int) -> Iterable[Sequence[MissingPort]]:
-    return (missing[start : start + most] for start in range(0, len(missing), most))
 
 
 def _forked(ours: Mapping[int, Head], theirs: Mapping[int, Head]) -> int | None:

@@ -6,8 +6,8 @@ two protocols only, so that they can be tested, and read, without documents and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor, Head
@@ -75,13 +75,21 @@ class LedgerPort(Protocol):
         """Return what they lack, in causal order, up to a size; at least one if there is any."""
         ...
 
-    def receive(self, datas: Sequence[bytes], cursor: Cursor | None = None, /) -> ReceivedPort:
+    def receive(
+        self, datas: Sequence[bytes], cursor: Cursor | None = None, /, *, prove: bool = False
+    ) -> ReceivedPort:
         """Check, store and materialize entries, and keep the cursor with them.
+
+        If `prove`, only what its author has sealed is believed.
 
         Raises:
             EntryError: one of them is bad; those before it are kept.
             StorageError: they could not be kept.
         """
+        ...
+
+    def parts(self, missing: Sequence[Any], most: int, /) -> Iterable[Sequence[MissingPort]]:
+        """Yield what `missing` returned in parts in which every log ends in its author's seal."""
         ...
 
     def flush(self) -> None:

@@ -233,7 +233,7 @@ async def test_an_authenticator_that_never_answers_costs_the_deadline_only() -> 
 
 
 async def test_a_revoked_device_is_sent_away_and_stays_out(backend: Backend) -> None:
-    key, author = DeviceKey.generate(), Author(7)
+    key, author = DeviceKey.generate(), Author(70)
     async with server(backend, Tokens(USERS)) as connect:
         client = connect()
         assert isinstance(await knock(client, key), Welcome)
@@ -252,7 +252,7 @@ async def test_a_revoked_device_is_sent_away_and_stays_out(backend: Backend) -> 
 
 async def test_an_expired_token_stops_new_work_and_loses_nothing() -> None:
     users = {"a": Identity("ann", time.time() + 1.2), "later": Identity("ann", time.time() + 1000)}
-    backend, author = MemoryBackend(), Author(7)
+    backend, author = MemoryBackend(), Author(70)
     async with server(backend, Tokens(users)) as connect:
         client = connect()
         welcome = await knock(client, DeviceKey.generate())
@@ -272,7 +272,7 @@ async def test_a_token_is_renewed_on_a_live_connection() -> None:
         "later": Identity("ann", now + 1000),
         "b": Identity("bob", now + 1000),
     }
-    author = Author(7)
+    author = Author(70)
     async with server(MemoryBackend(), Tokens(users)) as connect:
         client = connect()
         assert isinstance(await knock(client, DeviceKey.generate()), Welcome)
@@ -288,7 +288,7 @@ async def test_a_token_is_renewed_on_a_live_connection() -> None:
 
 
 async def test_nobody_writes_in_another_user_s_name() -> None:
-    backend, author = MemoryBackend(), Author(7)
+    backend, author = MemoryBackend(), Author(70)
     async with server(backend, Tokens(USERS)) as connect:
         client = connect()
         assert isinstance(await knock(client, DeviceKey.generate()), Welcome)

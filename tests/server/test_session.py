@@ -96,7 +96,7 @@ ALWAYS_WRONG = {
     "a server's frame": encode_frame(Welcome(1, "active", {}, 0, bytes(16), 1)),
 }
 TOO_EARLY = {
-    "push": encode_frame(Push("board", (b"x",), None)),
+    "push": encode_frame(Push("board", (b"x",))),
     "check": encode_frame(Check(1, "board")),
     "credit": encode_frame(Credit(5)),
     "subscribe": encode_frame(Subscribe("board", 0, {}, None)),

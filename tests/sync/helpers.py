@@ -56,7 +56,6 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "upto": numbers,
     "entries": entry_lists,
     "offset": numbers,
-    "seal": st.none() | blobs,
     "seq": positives,
     "refused": st.lists(st.tuples(positives, texts), max_size=3).map(tuple),
     "bytes": positives,

@@ -76,7 +76,7 @@ def test_a_conversation() -> None:
     client.push("d", [b"mine"])
     nonce = client.check("d")
     _, [push, check] = wire(client, server)
-    assert (push, check) == (Push("d", (b"mine",), None), Check(nonce, "d"))
+    assert (push, check) == (Push("d", (b"mine",)), Check(nonce, "d"))
     server.receipt("d", 7, 3, 7, [(3, "may not")])
     server.heads("d", HEADS, nonce)
     server.heads("d", HEADS)
@@ -172,7 +172,7 @@ def test_a_version_that_was_not_offered_is_refused() -> None:
         client.receive(encode_frame(Welcome(2, "active", {}, 0, EPOCH, 1)))
 
 
-@pytest.mark.parametrize("frame", [Push("d", (b"x",), None), Check(1, "d"), Unsubscribe("d")])
+@pytest.mark.parametrize("frame", [Push("d", (b"x",)), Check(1, "d"), Unsubscribe("d")])
 def test_a_client_takes_only_what_servers_say(frame: Frame) -> None:
     client, server = subscribed()
     with pytest.raises(RemoteProtocolError, match="not a server's"):
@@ -314,7 +314,7 @@ def test_large_frames_go_in_chunks_both_ways() -> None:
     assert len(payloads) > 6
     assert max(map(len, payloads)) <= 512
     came = [event for payload in payloads for event in server.receive(payload)]
-    assert came[0] == Push("d", (big,), None)
+    assert came[0] == Push("d", (big,))
     assert isinstance(came[1], Ping)
     assert wire(client, server)[0] == [Entries("d", 0, 1, (big,))]
 
@@ -342,7 +342,7 @@ def test_a_client_keeps_to_the_servers_limits() -> None:
     wire(client, server)
     assert (client.message_bytes_max, client.push_entries_max) == (2000, 2)
     client.push("d", [bytes(900), bytes(900)])
-    assert wire(client, server)[1] == [Push("d", (bytes(900), bytes(900)), None)]
+    assert wire(client, server)[1] == [Push("d", (bytes(900), bytes(900)))]
     for entries in ([b""] * 3, []):
         with pytest.raises(LocalProtocolError, match="1 to 2 entries"):
             client.push("d", entries)
@@ -351,9 +351,9 @@ def test_a_client_keeps_to_the_servers_limits() -> None:
 def test_a_server_refuses_larger_pushes_and_frames() -> None:
     limits = WireLimits(frame_bytes_max=600, push_entries_max=2)
     for payload in (
-        encode_frame(Push("d", (b"",) * 3, None)),
-        encode_frame(Push("d", (), None)),
-        encode_frame(Push("d", (bytes(600),), None)),
+        encode_frame(Push("d", (b"",) * 3)),
+        encode_frame(Push("d", ())),
+        encode_frame(Push("d", (bytes(600),))),
     ):
         _, server = subscribed(limits=limits)
         with pytest.raises(RemoteProtocolError):

@@ -56,8 +56,7 @@ GOLDEN: dict[str, Frame] = {
     "entries": Entries("board/1", 41, 43, (b"one", b"two")),
     "entries, none": Entries("board/1", 43, 44, ()),
     "complete": Complete("board/1", 2, 43, {7: HEAD}),
-    "push": Push("board/1", (b"one", b"two"), None),
-    "push, sealed": Push("board/1", (b"one",), b"seal"),
+    "push": Push("board/1", (b"one", b"two")),
     "receipt": Receipt("board/1", 7, 3, 43, ()),
     "receipt, refused": Receipt("board/1", 7, 3, 43, ((2, "may not write"),)),
     "check": Check(1, "board/1"),
@@ -99,7 +98,7 @@ def test_every_frame_comes_back_as_it_was(kind: type[Any], data: st.DataObject) 
 
 
 def test_data_frames_know_the_size_they_came_in() -> None:
-    for frame in (Push("d", (b"x",), None), Entries("d", 0, 1, (b"x",))):
+    for frame in (Push("d", (b"x",)), Entries("d", 0, 1, (b"x",))):
         encoded = encode_frame(frame)
         decoded = decode_frame(encoded)
         assert isinstance(decoded, Push | Entries)
@@ -157,7 +156,7 @@ def test_a_damaged_frame_is_a_frame_or_refused(frame: Frame, data: st.DataObject
         ([16, "x" * 513], "Unsubscribe.document"),
         ([15, 1, 0, True, b""], "Chunk.part"),
         ([15, 1, 0, 1, b"x"], "Chunk.last"),
-        ([8, "d", ["text"], None], "Push.entries"),
+        ([8, "d", ["text"]], "Push.entries"),
         ([5, "d", [], "both"], "Subscribed.mode"),
         ([5, "d", [[7, 1, bytes(31)]], "vector"], "Subscribed.heads"),
         ([5, "d", [[7, 0, bytes(32)]], "vector"], "Subscribed.heads"),

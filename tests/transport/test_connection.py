@@ -342,10 +342,10 @@ async def test_a_store_that_fails_ends_the_session_and_is_tried_again(
     server, backoff, ledger = ScriptedServer(), Impatient(), replica.ledger("board")
     receive, full = ledger.receive, [True]
 
-    def failing(datas: Any, cursor: Cursor | None = None) -> Any:
+    def failing(datas: Any, cursor: Cursor | None = None, *, prove: bool = False) -> Any:
         if full.pop() if full else False:
             raise StorageError("the disk is full", path="x.db")
-        return receive(datas, cursor)
+        return receive(datas, cursor, prove=prove)
 
     monkeypatch.setattr(ledger, "receive", failing)
     entry = Author(5).write()
@@ -398,7 +398,7 @@ async def test_our_own_bugs_are_not_hidden(
 ) -> None:
     server = ScriptedServer()
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(replica.ledger("board"), "receive", broken)

@@ -287,12 +287,14 @@ async def test_a_store_that_fails_for_a_while_stops_nothing_else(
         ledger, failures = bob.ledger("one"), 3
         receive = ledger.receive
 
-        def failing(datas: Sequence[bytes], cursor: Cursor | None = None) -> Received:
+        def failing(
+            datas: Sequence[bytes], cursor: Cursor | None = None, *, prove: bool = False
+        ) -> Received:
             nonlocal failures
             if failures:
                 failures -= 1
                 raise StorageError("the disk is full", path="bob.db")
-            return receive(datas, cursor)
+            return receive(datas, cursor, prove=prove)
 
         async with home.running(), home.connect(ann) as one:
             await all_synced(one)

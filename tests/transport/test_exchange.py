@@ -177,9 +177,9 @@ def test_small_frames_of_one_turn_are_stored_together(
     ledger, calls = replica.ledger("board"), []
     receive = ledger.receive
 
-    def counted(datas: list[bytes], cursor: Cursor | None = None) -> object:
+    def counted(datas: list[bytes], cursor: Cursor | None = None, *, prove: bool = False) -> object:
         calls.append((len(datas), cursor))
-        return receive(datas, cursor)
+        return receive(datas, cursor, prove=prove)
 
     monkeypatch.setattr(ledger, "receive", counted)
     author = Author(5)

@@ -42,7 +42,12 @@ class Logs:
     def missing(self, theirs: object, bytes_max: int, /) -> list[Missing]:
         raise NotImplementedError
 
-    def receive(self, datas: object, cursor: Cursor | None = None, /) -> Received:
+    def receive(
+        self, datas: object, cursor: Cursor | None = None, /, *, prove: bool = False
+    ) -> Received:
+        raise NotImplementedError
+
+    def parts(self, missing: object, most: int, /) -> list[list[Missing]]:
         raise NotImplementedError
 
     def flush(self) -> None:

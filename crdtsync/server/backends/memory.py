@@ -102,6 +102,12 @@ class MemoryBackend:
         held = self._documents.get(document)
         return State(len(held.rows), dict(held.heads)) if held else State(0, {})
 
+    async def entry(self, document: str, replica: int, seq: int) -> bytes | None:
+        await checkpoint()
+        held = self._documents.get(document)
+        place = None if held is None else held.places.get((replica, seq))
+        return None if held is None or place is None else held.rows[place[0] - 1].data
+
     async def covered(self, document: str, vector: Mapping[int, int]) -> int:
         await checkpoint()
         held = self._documents.get(document)

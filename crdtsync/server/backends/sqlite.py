@@ -114,6 +114,9 @@ class SqliteBackend:
     async def state(self, document: str) -> State:
         return await self._read(lambda: self._state(document))
 
+    async def entry(self, document: str, replica: int, seq: int) -> bytes | None:
+        return await self._read(lambda: self._entry(document, replica, seq))
+
     async def covered(self, document: str, vector: Mapping[int, int]) -> int:
         return await self._read(lambda: self._covered(document, vector))
 
@@ -198,6 +201,13 @@ class SqliteBackend:
     def _state(self, document: str) -> State:
         held = self._document(document)
         return State(held.position, dict(held.heads))
+
+    def _entry(self, document: str, replica: int, seq: int) -> bytes | None:
+        held = self._document(document)
+        head = held.heads.get(replica)
+        if held.id is None or head is None or not 0 < seq <= head.seq:
+            return None
+        return self._table.at(held.id, replica, seq).data
 
     def _covered(self, document: str, vector: Mapping[int, int]) -> int:
         held = self._document(document)
