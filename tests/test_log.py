@@ -28,13 +28,13 @@ from crdtsync.log import (
     Entry,
     Head,
     check_follows,
-    check_structs,
     decode_entries,
     decode_entry,
     hash_of,
     make_entry,
     with_seal,
 )
+from crdtsync.structs import check_structs
 from tests.generators import values
 
 REPLICA = 2**53 - 1

@@ -23,7 +23,8 @@ from crdtsync.document.crdt import apply_updates, clocks, is_crdt_failure
 from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
 from crdtsync.errors import CorruptLogError
-from crdtsync.log import Entry, check_structs
+from crdtsync.log import Entry
+from crdtsync.structs import check_structs
 
 __all__ = [
     "Material",

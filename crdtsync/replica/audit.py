@@ -14,9 +14,10 @@ from crdtsync.errors import (
     SequenceGapError,
 )
 from crdtsync.limits import Limits
-from crdtsync.log import Entry, Head, check_follows, check_structs, decode_entry
+from crdtsync.log import Entry, Head, check_follows, decode_entry
 from crdtsync.replica.inbox import Batch, has_past
 from crdtsync.replica.logs import DIGEST_BYTES, Row, digest_of
+from crdtsync.structs import check_structs
 
 __all__ = ["STORED", "Auditor"]
 

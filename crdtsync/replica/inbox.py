@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from crdtsync.errors import EntryError, ForkError, MalformedEntryError, SequenceGapError
 from crdtsync.limits import Limits
-from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, check_structs, decode_entries
+from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, decode_entries
 from crdtsync.proof import Prover
+from crdtsync.structs import check_structs
 
 __all__ = ["Admitted", "Batch", "Inbox", "has_past"]
 

@@ -20,10 +20,11 @@ from crdtsync.errors import (
     SealError,
 )
 from crdtsync.limits import Limits
-from crdtsync.log import Entry, check_structs, decode_entry
+from crdtsync.log import Entry, decode_entry
 from crdtsync.seal import binding
 from crdtsync.server.channel import Channel
 from crdtsync.server.limits import ServerLimits
+from crdtsync.structs import check_structs
 
 __all__ = ["check_author", "check_logs", "failure_code", "read_push"]
 
