@@ -55,7 +55,7 @@ class Prover:
         Those behind them wait for a seal that has not come yet.
 
         Args:
-            entries: of one document, each log's in the order of its numbers.
+            entries: of one document, in causal order. Some may have come before, unproved.
             heads: the ends of the logs that are held; what is below them needs no proof.
 
         Raises:
@@ -78,18 +78,19 @@ class Prover:
                 break
             count = cut
         for replica, new in sealed.items():
-            self._check([entry for index, entry in new if index < count], replica)
+            proved = [entry for index, entry in new if index < count]
+            self._check(sorted(proved, key=_number), replica)
         return count
 
     def _check(self, entries: Sequence[Entry], replica: int) -> None:
         key = self.key_of(replica, entries)
         if not entries or key is None:
             return
-        last = entries[-1]
         for entry, after in itertools.pairwise(entries):
             follows = (entry.seq + 1, entry.hash) == (after.seq, after.previous_hash)
             if not follows and entry.hash != after.hash:
                 raise _unproved(entry, "what follows was not chained to it")
+        last = next(entry for entry in reversed(entries) if entry.seal is not None)
         assert last.seal is not None
         if not check_seal(key, last.document, replica, last, last.seal):
             raise _unproved(last, "its seal is false")
@@ -97,13 +98,12 @@ class Prover:
 
 def _first_unsealed(new: Sequence[tuple[int, Entry]], count: int) -> int:
     """Return the index of the first entry of a log that no seal before `count` covers."""
-    first = count
-    for index, entry in reversed(new):
-        if index < count:
-            if entry.seal is not None:
-                break
-            first = index
-    return first
+    sealed = max((e.seq for index, e in new if index < count and e.seal is not None), default=0)
+    return next((index for index, e in new if index < count and e.seq > sealed), count)
+
+
+def _number(entry: Entry) -> int:
+    return entry.seq
 
 
 def _unproved(entry: Entry, reason: str) -> SealError:

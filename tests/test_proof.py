@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from crdtsync.errors import SealError
 from crdtsync.keys import DeviceKey
-from crdtsync.log import EMPTY_HEAD, EMPTY_UPDATE, Entry, Head, make_entry, with_seal
+from crdtsync.log import (
+    EMPTY_HEAD,
+    EMPTY_UPDATE,
+    Entry,
+    Head,
+    decode_entry,
+    make_entry,
+    with_seal,
+)
 from crdtsync.proof import Prover
 from crdtsync.refusal import refuse
 from crdtsync.seal import KEY, make_seal
@@ -81,6 +89,21 @@ def test_what_is_held_already_may_come_again_without_a_seal() -> None:
     ann = Writer(1)
     entries = [ann.write(), ann.write(seal=True)]
     assert proved([entries[0]], held=entries) == 1
+
+
+def test_what_waited_may_come_again_together_with_what_was_before_it() -> None:
+    ann = Writer(1)
+    entries = [ann.write() for _ in range(4)]
+    entries.append(ann.write(seal=True))
+    assert proved([*entries[2:4], *entries]) == 7
+    assert proved([*entries[2:4], *entries[:4]]) == 0
+    assert proved([entries[4], entries[3]], held=entries[:3]) == 2
+    again = Writer(1)
+    twice = [again.write(seal=True)]
+    plain = decode_entry(twice[0].data[1:-66])
+    assert proved([*twice, plain]) == 2
+    later = ann.write()
+    assert proved([later, *entries]) == 0  # the seal stands behind it, and does not cover it
 
 
 def forged(ann: Writer, entries: list[Entry]) -> list[list[Entry]]:
