@@ -8,6 +8,7 @@ database itself stays unlocked between transactions, so other programs may read 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,6 +126,8 @@ def open_file(
         raise StorageError("there is no such file", path=path)
     lock = None if in_memory or read_only else _take_lock(path)
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    if lock is not None:
+        _make_private(path)
     connection = None
     try:
         connection = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY if read_only else flags)
@@ -146,6 +149,12 @@ def open_file(
             raise _explain(error, path) from error
         raise
     return StoreFile(path, connection, lock)
+
+
+def _make_private(path: str) -> None:
+    """Make a new file that nobody else can read: a replica's holds its device's private key."""
+    with contextlib.suppress(OSError):  # it is there, or cannot be: SQLite says which
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _lengthen_log(connection: apsw.Connection) -> None:

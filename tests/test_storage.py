@@ -11,6 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from crdtsync import Document, Replica
 from crdtsync.errors import StorageError, StoreFormatError, StoreLockedError
 from crdtsync.storage import StoreFile, open_file
 
@@ -329,3 +330,15 @@ def test_where_every_commit_is_flushed_the_log_does_not_grow_with_them(tmp_path:
     assert again.connection.execute("SELECT count(*) FROM t").get == 200
     assert (tmp_path / "a.db").stat().st_size < 20 * 4096
     again.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such permissions")
+def test_nobody_else_can_read_a_new_store(tmp_path):
+    path = tmp_path / "a.db"
+    with Replica(path) as replica:
+        replica.document(Document, "d")
+        for name in ("a.db", "a.db-wal", "a.db-shm"):
+            assert (tmp_path / name).stat().st_mode & 0o077 == 0
+    path.chmod(0o644)  # what its owner opens to others stays so
+    with Replica(path):
+        assert path.stat().st_mode & 0o077 == 0o044
