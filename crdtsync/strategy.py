@@ -93,13 +93,13 @@ class Strategy(Protocol):
     """Decides a field's value from its candidates.
 
     Attributes:
-        name: the entry point's name (`lww`), stored in the schema fingerprint.
+        name: the entry point's name (`lww`), by which documents name it.
         version: raised whenever the same candidates would give another value.
 
     A strategy may also have these, which are asked for where they are there:
 
     - `parameters`: a dict of the keyword arguments that make an equal strategy, as values that can
-      be stored. They are part of the fingerprint.
+      be stored. They are part of its name.
     - `uses_base`: True lets every write keep what it replaced, for `Candidate.base`.
     - `explain(candidates, chosen)`: says in a sentence, for people, why that value was chosen.
     """

@@ -59,7 +59,7 @@ async def serve(
             raise TransportError(
                 f"{url}: other machines can reach this address, and a server in development mode "
                 "believes whoever connects; listen on localhost or a unix socket, or give it an "
-                "authenticator"
+                "authenticator (crdtsync serve --jwt-keys)"
             )
     async with AsyncExitStack() as stack:
         listeners: list[Listener] = []

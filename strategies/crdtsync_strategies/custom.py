@@ -46,7 +46,7 @@ def resolver(
 
     Args:
         version: raise it whenever the same candidates would give another value.
-        name: how the schema fingerprint names it; the function's name by default.
+        name: how documents name it; the function's name by default.
 
     >>> @resolver(version=1)
     ... def longest(candidates: Sequence[Candidate[str]]) -> str:

@@ -4,7 +4,7 @@ Answer: no. The values stand in an order that the app gives, and the one furthes
 Values that the app did not name rank below all that it named; of equal ranks the last write holds.
 
 Law: the choice is the maximum of a total order (rank, then time and replica), so it is the same in
-any order of arrival. The app's order is part of the schema fingerprint.
+any order of arrival. The app's order is part of the strategy's name.
 
 Source: Shapiro et al., "A Comprehensive Study of Convergent and Commutative Replicated Data Types",
 INRIA RR-7506, 2011 (state-based objects as a join semilattice).
