@@ -40,6 +40,7 @@ _log = logging.getLogger("crdtsync.document")
 
 _ENTRIES_PER_TRANSACTION = 200
 _FAILURES_LOGGED_MAX = 10
+_BYTES = (bytes, bytearray)
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ def slot_events(doc: pycrdt.Doc[Any]) -> Iterator[list[Any]]:
 def live_slots_of(doc: pycrdt.Doc[Any]) -> dict[str, bytes]:
     """List the live slots of a CRDT document. Slow: the library hands over one after the other."""
     slots = doc.get(ROOT, type=pycrdt.Map)
-    return {k: bytes(data) for k, data in slots.items() if isinstance(data, bytes | bytearray)}
+    return {k: bytes(data) for k, data in slots.items() if isinstance(data, _BYTES)}
 
 
 def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes | None]]:
@@ -136,7 +137,7 @@ def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, byt
         for key, change in event.items():
             data = None if change["action"] == "delete" else change["newValue"]
             # What is not bytes is no slot: to us it is as if nothing stood there.
-            yield key, bytes(data) if isinstance(data, bytes | bytearray) else None
+            yield key, bytes(data) if isinstance(data, _BYTES) else None
 
 
 def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:

@@ -6,6 +6,7 @@ Built once from the slots that are live, then kept up to date by what changes.
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
@@ -201,9 +202,9 @@ class View:
         Returns:
             What changed; nothing if nobody wants to know.
         """
-        changes: dict[str, dict[str, bytes | None]] = {}
+        changes: defaultdict[str, dict[str, bytes | None]] = defaultdict(dict)
         for key, data in slot_changes(events):
-            changes.setdefault(path_of(key), {})[key] = data
+            changes[path_of(key)][key] = data
         installs: Installs = {}
         for path, keys in changes.items():
             node = self.node(path)
@@ -281,6 +282,8 @@ class View:
 
 
 def _merged(pairs: Pairs, changes: Mapping[str, bytes | None]) -> Pairs:
-    kept = [pair for pair in pairs if pair[0] not in changes]
+    if len(pairs) == 1 and pairs[0][0] in changes:
+        pairs = ()  # a write over the only one, mostly
+    kept = [pair for pair in pairs if pair[0] not in changes] if pairs else []
     kept += [(key, data) for key, data in changes.items() if data is not None]
     return tuple(kept)
