@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import anyio
 
+from crdtsync.display import repr_html
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.path import Path
 from crdtsync.log import Entry
@@ -36,6 +37,9 @@ class Change(NamedTuple):
     paths: tuple[Path, ...]
     arisen: tuple[Conflict, ...] = ()
     settled: tuple[Path, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return repr_html(self)
 
 
 class Observers:

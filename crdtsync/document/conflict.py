@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from crdtsync.display import repr_html
 from crdtsync.document.path import Path
 from crdtsync.strategy import Candidate
 
@@ -31,3 +32,6 @@ class Conflict(NamedTuple):
     reason: str
     error: str | None
     rivals: tuple[Path, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return repr_html(self)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
 from crdtsync.codec import encode
+from crdtsync.display import StateVectorView, repr_html
 from crdtsync.document.access import FieldAccess
 from crdtsync.document.caveats import Caveat
 from crdtsync.document.change import Change
@@ -80,6 +81,7 @@ class Document:
     """Schema version to the function that turns its actions into the next version's."""
     _live: LiveDocument
     _node: RecordNode
+    _repr_html_ = repr_html
 
     def __init_subclass__(
         cls,
@@ -153,7 +155,7 @@ class Document:
     @property
     def state_vector(self) -> dict[int, int]:
         """The highest entry number held of each replica."""
-        return self._live.journal.vector
+        return StateVectorView(self._live.journal.vector)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the committed view as plain Python, sharing nothing with it."""

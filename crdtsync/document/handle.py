@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from crdtsync.display import repr_html
 from crdtsync.document.node import Node
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Handle(Generic[N]):
     """Access to one node of a document, reading through the open action."""
 
     __slots__ = ("_live", "_node")
+    _repr_html_ = repr_html
 
     def __init__(self, live: LiveDocument, node: N) -> None:
         self._live = live

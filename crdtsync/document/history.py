@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from crdtsync.codec import check_value, copy_value
+from crdtsync.display import repr_html
 from crdtsync.log import Entry
 
 if TYPE_CHECKING:
@@ -32,6 +34,9 @@ class PastAction(NamedTuple):
     entry: Entry
     problem: str | None
 
+    def _repr_html_(self) -> str:
+        return repr_html(self)
+
 
 class Log:
     """All entries of a document that are held here, in the order of arrival.
@@ -39,6 +44,8 @@ class Log:
     The order is causal: an entry stands after everything that its author had seen. Iterating reads
     the store and checks every entry against its chain.
     """
+
+    _repr_html_ = repr_html
 
     def __init__(self, journal: Journal, upcasts: Mapping[int, ActionUpcast]) -> None:
         self._journal = journal
@@ -50,12 +57,30 @@ class Log:
     def __iter__(self) -> Iterator[Entry]:
         return self._journal.entries()
 
+    @property
+    def document(self) -> str:
+        """The document's name."""
+        return self._journal.name
+
+    @property
+    def state_vector(self) -> dict[int, int]:
+        """The highest entry number held of each replica."""
+        return self._journal.vector
+
+    def newest(self, count: int) -> list[PastAction]:
+        """Return the newest actions, in the order of arrival, without reading those before."""
+        after = {replica: max(0, seq - count) for replica, seq in self.state_vector.items()}
+        return list(self._actions(deque(self._journal.entries(after), count)))
+
     def actions(self) -> Iterator[PastAction]:
         """Yield all actions in the order of arrival, brought up to date by the class's `upcasts`.
 
         An upcast is a pure function; the log itself stays as it was written.
         """
-        for entry in self:
+        return self._actions(self)
+
+    def _actions(self, entries: Iterable[Entry]) -> Iterator[PastAction]:
+        for entry in entries:
             name, arguments, problem = entry.name, copy_value(entry.arguments), None
             try:
                 for version in sorted(self._upcasts):

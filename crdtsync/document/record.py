@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
 
+from crdtsync.display import repr_html
 from crdtsync.document.access import FieldAccess
 from crdtsync.document.counter import CounterNode
 from crdtsync.document.declaration import FieldOptions, field, read_schema
@@ -258,6 +259,7 @@ class Record:
     __crdtsync_declared__: ClassVar[Schema]
     _live: LiveDocument
     _node: RecordNode
+    _repr_html_ = repr_html
 
     def __init_subclass__(
         cls,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from crdtsync.clock import HybridLogicalClock
 from crdtsync.codec import check_value
+from crdtsync.display import repr_html
 from crdtsync.document import (
     Document,
     LiveDocument,
@@ -62,6 +63,8 @@ class Replica:
     ...     replica.names()
     []
     """
+
+    _repr_html_ = repr_html
 
     def __init__(
         self,
