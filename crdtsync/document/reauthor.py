@@ -44,10 +44,13 @@ _VALUES = 8
 
 
 class _Known(NamedTuple):
-    """A slot that was written in a log below: where, and what a counter has in it."""
+    """A slot that was written before: its key, and how much of a counter whoever takes it up leaves.
+
+    That is what it has counted if it stays, and what it has left itself if it went over.
+    """
 
     key: str
-    counted: int
+    left: int
 
 
 class Reauthor:
@@ -84,7 +87,9 @@ class Reauthor:
         for id_, struct in _placed(section):
             key = self._key(struct)
             if key is not None:
-                self._know(id_, key, _slot(key, struct))
+                slot = _slot(key, struct)
+                counts = slot is not None and self._is_count(slot, key)
+                self._known[id_] = _Known(key, slot.value if counts else 0)  # type: ignore[union-attr]
 
     def moved(self, entry: Entry, seq: int) -> bytes:
         """Return the update of an entry that goes over. They come in the order of their logs.
@@ -106,12 +111,11 @@ class Reauthor:
                 if key is None:
                     structs.append(struct)
                     continue
-                slot = _slot(key, struct)
-                self._know(id_, key, None)
-                if slot is not None and slot.seen is None and self._counts(key):
-                    common, deletions = self._taken_up(path_of(key), entry.replica, deletions)
-                    if type(slot.value) is int:
-                        slot = slot._replace(value=slot.value - common)
+                slot, left = _slot(key, struct), 0
+                if slot is not None and slot.seen is None and self._is_count(slot, key):
+                    left, deletions = self._taken_up(path_of(key), entry.replica, deletions)
+                    slot = slot._replace(value=slot.value - left)
+                self._known[id_] = _Known(key, left)
                 structs.append(self._rewritten(struct, key, slot, entry, seq))
             section = section._replace(structs=structs)
         return write(*reauthor(section, deletions, self._moves))
@@ -122,38 +126,36 @@ class Reauthor:
         if not struct.info & KEY or not place:
             return None
         if struct.info & NEIGHBOURS:
-            known = self._known.get(place[:2]) if struct.info & LEFT else None  # type: ignore[call-overload]
+            known = self._known.get(place[:2]) if struct.info & LEFT else None  # type: ignore[arg-type]
             return None if known is None else known.key
         key = place[2] if place[:2] == _ROOT_KEY else None
         return key.decode() if isinstance(key, bytes) else None
 
-    def _know(self, id_: tuple[int, int], key: str, slot: Slot | None) -> None:
-        counts = slot is not None and type(slot.value) is int and self._counts(key)
-        self._known[id_] = _Known(key, slot.value if slot is not None and counts else 0)
-
-    def _counts(self, key: str) -> bool:
-        return self._schema.kind_of(path_of(key)) == "counter"
+    def _is_count(self, slot: Slot, key: str) -> bool:
+        return type(slot.value) is int and self._schema.kind_of(path_of(key)) == "counter"
 
     def _taken_up(
         self, path: str, replica: int, deletions: list[Deletion]
     ) -> tuple[int, list[Deletion]]:
-        """Leave the slots of a counter that stay where they are; return what they have counted."""
-        counted, left = 0, []
-        for run in deletions:
-            clock = run.clock
-            for at in range(run.clock, run.clock + run.length) if run.client == replica else ():
-                known = self._known.get((replica, at))
-                if known is None or path_of(known.key) != path or self._went((replica, at)):
-                    continue
-                counted += known.counted
-                left += [Deletion(replica, clock, at - clock)] if at > clock else []
-                clock = at + 1
-            if clock < run.clock + run.length:
-                left.append(Deletion(run.client, clock, run.clock + run.length - clock))
-        return counted, left
+        """Leave a counter's slots that stay, though an increment takes them up.
 
-    def _went(self, id_: tuple[int, int]) -> bool:
-        return self._moves.of(*id_) != id_
+        Returns:
+            How much it does not take up, and what it still deletes.
+        """
+        left, kept = 0, []
+        for run in deletions:
+            clock, stop = run.clock, run.clock + run.length
+            for at in range(clock, stop) if run.client == replica else ():
+                known = self._known.get((replica, at))
+                if known is None or path_of(known.key) != path:
+                    continue
+                left += known.left
+                if self._moves.of(replica, at) == (replica, at):
+                    kept += [Deletion(replica, clock, at - clock)] if at > clock else []
+                    clock = at + 1
+            if clock < stop:
+                kept.append(Deletion(run.client, clock, stop - clock))
+        return left, kept
 
     def _rewritten(
         self, struct: Struct, key: str, slot: Slot | None, entry: Entry, seq: int

@@ -19,9 +19,10 @@ from crdtsync.document import (
     check_kinds,
     described_document,
 )
-from crdtsync.errors import ForkError, SchemaError, StorageError
+from crdtsync.errors import ActionError, ForkError, SchemaError, StorageError
 from crdtsync.keys import DeviceKey
 from crdtsync.limits import Limits
+from crdtsync.replica.forks import find_fork
 from crdtsync.replica.ledger import Ledger
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
@@ -218,12 +219,111 @@ class Replica:
                 _log.exception("a listener of replica %x failed", self.id)
 
     def merge(self, other: Replica) -> None:
-        """Exchange all documents with another replica in this process, both ways."""
+        """Exchange all documents with another replica in this process, both ways.
+
+        If one of the two is a copy of the other, and both were worked with, this one rotates its
+        id: see `rotate`.
+
+        Raises:
+            ForkError: the two hold what others wrote in two ways.
+            ActionError: one of them has to rotate its id, and an action is open.
+        """
         for name in sorted({*self.names(), *other.names()}):
             ours, theirs = self.ledger(name), other.ledger(name)
-            _check_forks(ours, theirs)
+            while (fork := find_fork(ours, theirs)) is not None:
+                mender = self if self.owns(fork.replica) else other
+                if not mender.owns(fork.replica):
+                    raise ForkError(
+                        "the two replicas hold different entries of this number: the log was "
+                        "continued in two places, by a device that has not mended it yet",
+                        document=name,
+                        replica=fork.replica,
+                        seq=fork.common + 1,
+                    )
+                mender.mend(name, *fork)
             _copy(ours, theirs)
             _copy(theirs, ours)
+
+    def owns(self, replica: int) -> bool:
+        """Tell whether an id is ours, or was."""
+        return replica in self._store.keys
+
+    def rotate(self) -> None:
+        """Go on under a new id and a new key, as the copy of a store has to.
+
+        Two programs that write under one id contradict each other. Where that comes to light, in
+        exchange with a server or another replica, it is called for. Nothing is lost: what was
+        written under the old id is handed on as before.
+
+        Raises:
+            ActionError: an action is open: try again when it is over.
+            StorageError: nothing was changed.
+        """
+        self._check_no_action()
+        with self._store.file.transaction(durable=True):
+            self._store.rotate()
+        self._go_on()
+
+    def mend(self, name: str, replica: int, common: int) -> None:
+        """Make two logs of one of ours that was continued in two places.
+
+        Our entries behind the last common one are written anew under an id that only we have, with
+        all that they did; the others' branch can be received then. If it is the log that we are
+        writing, our id is rotated.
+
+        Args:
+            name: of the document.
+            replica: the id of ours, or a former one, under which the log stands.
+            common: number of the last entry that both branches have.
+
+        Raises:
+            ActionError: an action is open: try again when it is over.
+            ForkError: it cannot be mended.
+            StorageError: nothing was changed.
+        """
+        self._check_no_action()
+        store, ledger = self._store, self.ledger(name)
+        mending = ledger.mending(replica, common, self._schema(name))
+        with store.file.transaction(durable=True):
+            new, key = self.id, store.key
+            if new in mending.firsts:
+                new, key = store.rotate()
+            entries = mending.carry_out(new, None if key is None else key.public)
+        _log.warning(
+            "document %r: its log %x was continued in two places after entry %d; %d entries of "
+            "ours were written anew as replica %x",
+            name,
+            replica,
+            common,
+            len(entries),
+            new,
+        )
+        if new != self.id:
+            self._go_on(mended=name)
+        ledger.begin_anew()
+        if ledger.rebuild is not None:
+            ledger.rebuild(entries)
+        self._tell(name)
+
+    def _check_no_action(self) -> None:
+        for name, document in self._documents.items():
+            running = document._live.running
+            if running is not None:
+                raise ActionError(
+                    f"our id is to be rotated, but action {running!r} is open on document {name!r}"
+                )
+
+    def _go_on(self, mended: str | None = None) -> None:
+        """Be who we are in the file now."""
+        self._store.identify()
+        self.id = self._store.replica
+        _log.warning("%s goes on as replica %x", self.path, self.id)
+        for name, ledger in self._ledgers.items():
+            if name != mended:
+                ledger.begin_anew()
+                if name in self._documents:
+                    self._documents[name]._live.renew()
+                self._tell(name)
 
     @property
     def key(self) -> DeviceKey | None:
@@ -287,19 +387,6 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"<Replica {self.id:x} of {self.user or 'nobody'} at {self.path}>"
-
-
-def _check_forks(ours: Ledger, theirs: Ledger) -> None:
-    for replica, head in ours.heads.items():
-        other = theirs.heads.get(replica)
-        if other is not None and other.seq == head.seq and other.hash != head.hash:
-            raise ForkError(
-                "the two replicas hold different entries of this number: the log was continued in "
-                "two places",
-                document=ours.name,
-                replica=replica,
-                seq=head.seq,
-            )
 
 
 def _copy(source: Ledger, target: Ledger) -> None:

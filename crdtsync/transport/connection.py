@@ -6,15 +6,18 @@ did is sent when one can. Only a server that says no for good ends the trying (`
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeAlias
+from weakref import WeakSet
 
 import anyio
 
 from crdtsync.errors import (
+    ActionError,
     LocalProtocolError,
     RefusedError,
     RemoteProtocolError,
@@ -31,12 +34,14 @@ from crdtsync.transport.status import ConnectionEvent, ConnectionState, EventFee
 from crdtsync.transport.stream import FrameStream
 from crdtsync.transport.token import Token
 from crdtsync.transport.url import connect_stream, parse_url
+from crdtsync.vector import covers
 
 __all__ = ["Connection", "Connector", "connect"]
 
 Connector: TypeAlias = Callable[[], Awaitable[FrameStream]]
 """Makes a new stream to the server, or raises TransportError."""
 
+_open_connections: WeakSet[Connection] = WeakSet()
 _RETRY_AFTER_MAX_S = 600.0  # a server may ask for patience, not for ever
 
 
@@ -81,12 +86,10 @@ class Connection:
         for name in self._names():
             follower = self._follower(name)
             ledger = self._replica.ledger(name) if follower is None else follower.ledger
-            head = ledger.heads.get(self._replica.id)
-            own = 0 if head is None else head.seq - ledger.acknowledged
-            unacknowledged += own
+            unacknowledged += ledger.unacknowledged
             if follower is None or not follower.live:
                 all_live = False
-                unsent += own
+                unsent += ledger.unacknowledged
             else:
                 unsent += follower.unsent
                 behind += follower.behind
@@ -109,10 +112,7 @@ class Connection:
             RefusedError: the server refuses us, or one of the documents, for good.
             LocalProtocolError: the connection's context was left.
         """
-        wanted: dict[str, int] = {}
-        for name in self._names():
-            head = self._replica.ledger(name).heads.get(self._replica.id)
-            wanted[name] = 0 if head is None else head.seq
+        wanted = {name: self._replica.ledger(name).ours for name in self._names()}
         while True:
             if self._refused is not None:
                 raise RefusedError(self._refused.code, self._refused.reason)
@@ -122,9 +122,17 @@ class Connection:
             if session is not None:
                 if await session.prove(wanted):
                     return
+                self._find_again(wanted)
                 if self._session is not session:
                     continue
             await self._feed.news()  # of the next session, or of the end
+
+    def _find_again(self, wanted: dict[str, Mapping[int, int]]) -> None:
+        """Look for what is to be durable under our new id, where logs of ours were mended."""
+        for name, before in wanted.items():
+            ours = self._replica.ledger(name).ours
+            if not covers(ours, before):
+                wanted[name] = ours
 
     def refresh(self, token: str) -> None:
         """Show a fresh token from now on: to this connection, while it lives, and to later ones."""
@@ -185,7 +193,12 @@ class Connection:
         finally:
             self._last_proof = self._proved_at() or self._last_proof
             self._session = None
-        return self._backoff.delay_s() if goodbye is None else self._after(goodbye, session)
+        delay_s = self._backoff.delay_s() if goodbye is None else self._after(goodbye, session)
+        if not session.exchange.outdated:
+            return delay_s
+        detail = f"a copy of this store is in use: this one goes on as replica {self._replica.id:x}"
+        self._feed.publish(ConnectionEvent("rotated", detail))
+        return delay_s if self._error is not None else 0.0
 
     def _after(self, goodbye: Goodbye, session: Session) -> float:
         self._error = f"the server closed ({goodbye.code}): {goodbye.reason}"
@@ -193,6 +206,10 @@ class Connection:
             goodbye.code == "expired" and callable(self._token)
         ):
             self._refused = RefusedError(goodbye.code, goodbye.reason)
+        if goodbye.code == "fenced" and session.exchange.welcomed and not self._is_doubled():
+            # No other program can have this store open: it has a copy.
+            with contextlib.suppress(ActionError):  # then it is for the copy to rotate
+                self._replica.rotate()
         if session.exchange.welcomed and goodbye.code != "fenced":
             # Who was fenced shares its store's identity with another: two must not spin.
             self._backoff.reset()
@@ -200,6 +217,13 @@ class Connection:
         if goodbye.retry_after_ms is not None:
             delay_s += min(goodbye.retry_after_ms / 1000, _RETRY_AFTER_MAX_S)
         return delay_s
+
+    def _is_doubled(self) -> bool:
+        """Tell whether this very replica has another connection to the server."""
+        return any(
+            other is not self and other._replica is self._replica and other._server == self._server
+            for other in _open_connections
+        )
 
     def _enter(self, state: ConnectionState, detail: str | None) -> None:
         self._state = state
@@ -269,6 +293,7 @@ async def connect(
         limits=wire,
         backoff=backoff or Backoff(),
     )
+    _open_connections.add(connection)
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
@@ -280,6 +305,7 @@ async def connect(
             finally:
                 tasks.cancel_scope.cancel()
     finally:
+        _open_connections.discard(connection)
         connection._leave()
     if failure is not None:
         raise failure

@@ -9,7 +9,10 @@ application's event loop breathe in between:
 - `work` does one block of sending, and says whether there is more to do at once;
 - `tick` is called at each ping interval.
 
-A bad document is given up (`failed`), the others go on. StorageError goes through to the driver:
+A bad document is given up (`failed`), the others go on. Where it may be a log of ours that does
+not fit, because a copy of the store has gone on with it, the document is asked for once more, as if
+we held nothing of our own: then what comes shows where the log forks, and the replica mends it. If
+its id is another one after that, this session ends. StorageError goes through to the driver:
 without a store there is nothing to synchronize.
 """
 
@@ -21,7 +24,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from itertools import islice
 
-from crdtsync.errors import EntryError, LocalProtocolError, RefusedError, RemoteProtocolError
+from crdtsync.errors import (
+    ActionError,
+    BrokenChainError,
+    EntryError,
+    ForkError,
+    LocalProtocolError,
+    RefusedError,
+    RemoteProtocolError,
+)
 from crdtsync.keys import sign_challenge
 from crdtsync.log import Cursor, Head
 from crdtsync.sync import ClientProtocol
@@ -40,7 +51,7 @@ from crdtsync.sync.frames import (
     Welcome,
 )
 from crdtsync.transport.follower import Follower
-from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.ports import LedgerPort, ReplicaPort
 from crdtsync.transport.status import ConnectionEvent
 
 __all__ = ["Exchange", "client_id"]
@@ -51,12 +62,18 @@ DOCUMENTS_PER_BLOCK = 50
 CHECKED_PER_TICK = 20
 ADVANCE_MAX = 100  # offsets that a cursor may be ahead of the stored one
 
+_FORKED = frozenset({"fork", "chain"})
+"""Codes of a document's end after which it is seen whether a log of ours forks."""
+
 _SOFTWARE = f"crdtsync/{metadata.version('crdtsync')}"
 
 
-def client_id(replica: ReplicaPort) -> bytes:
-    """Return the id of this client installation: a store is one, and its replica id names it."""
-    return replica.id.to_bytes(16, "big")
+def client_id(replica: int) -> bytes:
+    """Return the id of this client installation: a store is one, and its replica id names it.
+
+    So two copies of a store are one client until one of them rotates its id.
+    """
+    return replica.to_bytes(16, "big")
 
 
 class Exchange:
@@ -74,6 +91,7 @@ class Exchange:
         goodbye: the server's, once it has come.
         welcomed: whether the server has let us in.
         expires: Unix time, by our clock, by which a fresh token must have come; None: never.
+        mended: how many logs were mended.
     """
 
     def __init__(
@@ -88,6 +106,9 @@ class Exchange:
         self.goodbye: Goodbye | None = None
         self.welcomed = False
         self.expires: float | None = None
+        self.mended = 0
+        self._own, self._key = replica.id, replica.key
+        self._postponed = False
         self._server = server
         self._server_ahead_s = 0.0
         self._replica = replica
@@ -103,17 +124,22 @@ class Exchange:
         self._dirty: set[str] = set()  # documents with a receipt to be stored
         self._rotation: deque[str] = deque()  # documents, those checked longest ago first
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the replica goes on under another id than the one that it told the server."""
+        return self._replica.id != self._own
+
     # In.
 
     def greet(self, token: str | None) -> None:
         """Say Hello."""
-        key = self._replica.key
+        self._own, self._key = self._replica.id, self._replica.key
         self._protocol.hello(
-            client=client_id(self._replica),
-            replica=self._replica.id,
+            client=client_id(self._own),
+            replica=self._own,
             user=self._replica.user,
             token=token,
-            key=None if key is None else key.public,
+            key=None if self._key is None else self._key.public,
             software=_SOFTWARE,
         )
 
@@ -134,17 +160,17 @@ class Exchange:
                 self._gather(event)
                 continue
             self._store_inbox()
-            if not self._is_stale(event):
+            if not self._is_stale(event) and not self.outdated:
                 self._handle(event)
 
     def settle(self) -> None:
         """End a turn of receiving: store what was gathered."""
         self._store_inbox()
+        if self.outdated:
+            return
         for name in self._dirty:
             follower = self.followers[name]
-            if follower.acknowledgeable:
-                follower.ledger.acknowledge(follower.acknowledgeable)
-                follower.acknowledgeable = 0
+            follower.ledger.acknowledge(follower.theirs)
         self._dirty.clear()
 
     def _gather(self, frame: Entries) -> None:
@@ -153,6 +179,10 @@ class Exchange:
             inbox[0].document != frame.document or self._inbox_bytes + frame.size > BATCH_BYTES_MAX
         ):
             self._store_inbox()
+        follower = self.followers.get(frame.document)
+        if follower is None or not follower.live:  # it was given up, or asked for anew, just now
+            self._protocol.returned(frame.size)
+            return
         self._inbox.append(frame)
         self._inbox_bytes += frame.size
 
@@ -166,11 +196,11 @@ class Exchange:
         if len(inbox) > 1:
             datas = [data for frame in inbox for data in frame.entries]
         follower = self.followers.get(name)
-        if follower is not None and follower.failure is None:
+        if follower is not None and follower.failure is None and not self.outdated:
             try:
                 self._store(follower, datas, Cursor(self._epoch, inbox[-1].upto))
             except EntryError as error:
-                self._give_up(name, "entry", str(error))
+                self._on_bad_entry(name, error)
         self._protocol.returned(size)
         self._queue_check(name)
 
@@ -197,15 +227,28 @@ class Exchange:
             )
             follower.progressed(_now())
 
+    def _on_bad_entry(self, name: str, error: EntryError) -> None:
+        if isinstance(error, ForkError) and error.common is not None:
+            assert error.replica is not None
+            if self._replica.owns(error.replica):
+                self._mend(name, error.replica, error.common)
+                return
+        if isinstance(error, ForkError | BrokenChainError):
+            self._doubt(name, "entry", str(error))
+        else:
+            self._give_up(name, "entry", str(error))
+
     def _is_stale(self, event: Frame) -> bool:
-        """Tell whether a frame is about a document that was given up after the frame had passed.
+        """Tell whether a document was given up, or asked for anew, after a frame of it had passed.
 
         Entries are stored later than the protocol lets them through: those gathered before may
         have turned out bad only now.
         """
         name = getattr(event, "document", None)
         follower = None if name is None else self.followers.get(name)
-        return follower is not None and follower.failure is not None
+        if follower is None or follower.failure is not None:
+            return follower is not None
+        return not (follower.live or isinstance(event, Subscribed | Failed))
 
     def _handle(self, event: Frame) -> None:
         if isinstance(event, Receipt):
@@ -217,7 +260,7 @@ class Exchange:
         elif isinstance(event, Heads):
             self._on_heads(event)
         elif isinstance(event, Failed):
-            self._drop(event.document, event.code, event.reason)
+            self._on_failed(event)
         elif isinstance(event, Challenge):
             self._answer(event)
         elif isinstance(event, Renewed):
@@ -236,16 +279,15 @@ class Exchange:
 
     def _answer(self, challenge: Challenge) -> None:
         """Prove that we have the device's key."""
-        key = self._replica.key
-        if key is None:
+        if self._key is None:
             raise RemoteProtocolError("the server asks for a proof that was not offered")
         signature = sign_challenge(
-            key,
+            self._key,
             challenge.nonce,
             server=self._server,
             epoch=challenge.epoch,
-            client=client_id(self._replica),
-            replica=self._replica.id,
+            client=client_id(self._own),
+            replica=self._own,
         )
         self._protocol.prove(self._server, signature)
 
@@ -255,20 +297,31 @@ class Exchange:
 
     def _on_subscribed(self, event: Subscribed) -> None:
         follower = self.followers[event.document]
-        forked = _forked(follower.ledger.heads, event.heads)
+        forked = None if follower.doubt else _forked(follower.ledger, event.heads)
         if forked is not None:
             head = event.heads[forked]
             reason = f"the server holds another entry {head.seq} of replica {forked:x}"
-            self._give_up(event.document, "fork", reason)
+            self._doubt(event.document, "fork", reason)
             return
         follower.begin(event.heads)
         self._dirty.add(event.document)
         self._queue_check(event.document)
         self._pushes.setdefault(event.document)
 
+    def _on_failed(self, event: Failed) -> None:
+        name = event.document
+        if event.code not in _FORKED:
+            self._drop(name, event.code, event.reason)
+        elif self.followers[name].live:
+            self._doubt(name, event.code, event.reason)
+        else:  # said of what was pushed before it was asked for anew
+            self._subscribe(name, self.followers[name], None)
+
     def _on_complete(self, event: Complete) -> None:
         follower = self.followers[event.document]
-        if not follower.completed(event.heads, _now()) and not follower.refetched:
+        if follower.doubt is not None:  # our logs are as the server has them: it is another's
+            self._give_up(event.document, *follower.doubt)
+        elif not follower.completed(event.heads, _now()) and not follower.refetched:
             # The cursor claims more than the ledger holds. Once per session, begin from its heads.
             follower.refetched = True
             detail = "what came has a hole; asked for again"
@@ -278,8 +331,8 @@ class Exchange:
     def _on_receipt(self, event: Receipt) -> None:
         follower = self.followers[event.document]
         for seq, reason in event.refused:
-            if event.replica == self._replica.id:
-                follower.ledger.refuse(seq, reason)
+            if self._replica.owns(event.replica):
+                follower.ledger.refuse(event.replica, seq, reason)
             detail = f"entry {seq} of replica {event.replica:x}: {reason}"
             self._publish(ConnectionEvent("rejected", detail, event.document))
         follower.receipt(event.replica, event.seq)
@@ -318,6 +371,9 @@ class Exchange:
         """
         if not self.welcomed or self._protocol.closed:
             return False
+        if self.outdated or self._postponed:
+            self._protocol.goodbye("rotated", "our id is another one now: we come again")
+            return False
         for name in list(islice(self._touched, DOCUMENTS_PER_BLOCK)):
             del self._touched[name]
             if self._follow(name).live:
@@ -341,7 +397,7 @@ class Exchange:
         self._queue_check(name)
         return number
 
-    def is_proved(self, name: str, check: int, own_seq: int) -> bool:
+    def is_proved(self, name: str, check: int, ours: Mapping[int, int]) -> bool:
         """Tell whether a document is proved by a check, and our entries are durable.
 
         Raises:
@@ -351,7 +407,7 @@ class Exchange:
         if follower.failure is not None:
             code, reason = follower.failure
             raise RefusedError(code, f"document {name!r}: {reason}")
-        return follower.is_proved(check, own_seq)
+        return follower.is_proved(check, ours)
 
     def tick(self) -> None:
         """Prove that the connection lives, and of some documents in turn that nothing is missing.
@@ -363,7 +419,7 @@ class Exchange:
             return
         self._protocol.ping()
         for follower in self.followers.values():
-            if follower.advance is not None:
+            if follower.advance is not None and not self.outdated:
                 follower.ledger.receive((), follower.advance)
                 follower.advance = None
         for _ in range(min(CHECKED_PER_TICK, len(self._rotation))):
@@ -376,7 +432,7 @@ class Exchange:
         follower = self.followers.get(name)
         if follower is None:
             ledger = self._replica.ledger(name)
-            follower = self.followers[name] = Follower(ledger, self._replica.id)
+            follower = self.followers[name] = Follower(ledger)
             self._rotation.append(name)
             self._subscribe(name, follower, ledger.cursor)
         return follower
@@ -387,7 +443,10 @@ class Exchange:
         follower.live = False
         follower.advance = None
         try:
-            self._protocol.subscribe(name, follower.ledger.heads, cursor)
+            heads = follower.ledger.heads
+            if follower.doubt is not None:
+                heads = {r: head for r, head in heads.items() if not self._replica.owns(r)}
+            self._protocol.subscribe(name, heads, cursor)
         except LocalProtocolError as error:
             self._drop(name, "local", str(error))
 
@@ -399,7 +458,7 @@ class Exchange:
     def _push(self, name: str) -> bool:
         """Push one block of a document; tell whether there may be more."""
         follower, protocol = self.followers[name], self._protocol
-        if not follower.live or follower.barrier is not None:
+        if not follower.live or follower.barrier is not None or follower.doubt is not None:
             return False  # it is queued again by what it waits for
         size = min(PUSH_BYTES_MAX, protocol.message_bytes_max // 2)
         missing = follower.ledger.missing(follower.sent, size)
@@ -420,6 +479,38 @@ class Exchange:
             return False
         return pushed
 
+    # Forks.
+
+    def _doubt(self, name: str, code: str, reason: str) -> None:
+        """Find out whether it is a log of ours that forks; give the document up if it is not."""
+        follower = self.followers[name]
+        if follower.doubt is not None or not any(map(self._replica.owns, follower.ledger.heads)):
+            self._give_up(name, code, reason)
+            return
+        follower.doubt = code, reason
+        self._protocol.unsubscribe(name)
+        self._subscribe(name, follower, None)
+
+    def _mend(self, name: str, replica: int, common: int) -> None:
+        try:
+            self._replica.mend(name, replica, common)
+        except ActionError:
+            self._postponed = True
+        except EntryError as error:
+            self._give_up(name, "fork", str(error))
+        else:
+            self.mended += 1
+            detail = (
+                f"a copy of this store went on with log {replica:x} after entry {common}; what was "
+                f"done here counts as replica {self._replica.id:x}'s"
+            )
+            self._publish(ConnectionEvent("mended", detail, name))
+            follower = self.followers[name]
+            follower.doubt = None
+            if not self.outdated:
+                self._protocol.unsubscribe(name)
+                self._subscribe(name, follower, None)
+
     # Giving up one document.
 
     def _give_up(self, name: str, code: str, reason: str) -> None:
@@ -434,11 +525,13 @@ class Exchange:
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
 
 
-def _forked(ours: Mapping[int, Head], theirs: Mapping[int, Head]) -> int | None:
-    """Return a replica of which both sides hold another last entry of one number."""
+def _forked(ledger: LedgerPort, theirs: Mapping[int, Head]) -> int | None:
+    """Return a replica whose last entry there is another one here."""
     for replica, head in theirs.items():
-        held = ours.get(replica)
-        if held is not None and held.seq == head.seq and held.hash != head.hash:
+        held = ledger.heads.get(replica)
+        if held is None or held.seq < head.seq or held == head:
+            continue
+        if ledger.hash_at(replica, head.seq) != head.hash:
             return replica
     return None
 
