@@ -44,7 +44,7 @@ _VALUES = 8
 
 
 class _Known(NamedTuple):
-    """A slot that was written before: its key, and how much of a counter whoever takes it up leaves.
+    """A slot written before: its key, and how much of a counter whoever takes it up is to leave.
 
     That is what it has counted if it stays, and what it has left itself if it went over.
     """

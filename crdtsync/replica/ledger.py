@@ -210,6 +210,15 @@ class Ledger:
             common=common,
         )
 
+    def wrote_after(self, replica: int, seq: int) -> bool:
+        """Tell whether we wrote what stands in a log behind an entry.
+
+        Under a former id of ours, that is so up to where we were when it was given up; what the
+        server has of that is for others to keep.
+        """
+        carried = self.carried.get(replica)
+        return replica == self.replica or (carried is not None and seq < carried.upto)
+
     def hash_at(self, replica: int, seq: int) -> bytes | None:
         """Return the hash of an entry by its number; None if it is not stored."""
         return self._stored.hash_of(replica, seq)
@@ -395,7 +404,7 @@ class Ledger:
                 logs[replica] = table.add_log(number, replica)
             table.insert_many(logs, self._position + 1, entries)
             for entry in refused:
-                if self._is_ours(entry):
+                if self.wrote_after(entry.replica, entry.seq - 1):
                     table.keep_refused(logs[entry.replica], entry.seq, entry.refusal or "")
                 table.replace(logs[entry.replica], entry)
             if refused:
@@ -409,13 +418,6 @@ class Ledger:
         self._stored.logs = logs
         self.users.update(users)
         self.cursor, self._known = cursor, known
-
-    def _is_ours(self, entry: Entry) -> bool:
-        """Tell whether we wrote an entry: not a copy of this store that has one of our ids."""
-        if entry.replica == self.replica:
-            return True
-        carried = self.carried.get(entry.replica)
-        return carried is not None and entry.seq <= carried.upto
 
     def _follow(self, entries: Sequence[Entry], heads: Mapping[int, Head], *, tell: bool) -> None:
         """Take note of entries from elsewhere that are stored now, and materialize them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +22,7 @@ from crdtsync.document import (
 from crdtsync.errors import ActionError, ForkError, SchemaError, StorageError
 from crdtsync.keys import DeviceKey
 from crdtsync.limits import Limits
+from crdtsync.log import Entry
 from crdtsync.replica.forks import find_fork
 from crdtsync.replica.ledger import Ledger
 from crdtsync.replica.store import Store
@@ -231,8 +232,11 @@ class Replica:
         for name in sorted({*self.names(), *other.names()}):
             ours, theirs = self.ledger(name), other.ledger(name)
             while (fork := find_fork(ours, theirs)) is not None:
-                mender = self if self.owns(fork.replica) else other
-                if not mender.owns(fork.replica):
+                if ours.wrote_after(*fork):
+                    self.mend(name, *fork)
+                elif theirs.wrote_after(*fork):
+                    other.mend(name, *fork)
+                else:
                     raise ForkError(
                         "the two replicas hold different entries of this number: the log was "
                         "continued in two places, by a device that has not mended it yet",
@@ -240,7 +244,6 @@ class Replica:
                         replica=fork.replica,
                         seq=fork.common + 1,
                     )
-                mender.mend(name, *fork)
             _copy(ours, theirs)
             _copy(theirs, ours)
 
@@ -257,7 +260,8 @@ class Replica:
 
         Raises:
             ActionError: an action is open: try again when it is over.
-            StorageError: nothing was changed.
+            StorageError: nothing was changed; or the replica is closed now, and knows when it is
+                opened again.
         """
         self._check_no_action()
         with self._store.file.transaction(durable=True):
@@ -278,11 +282,18 @@ class Replica:
 
         Raises:
             ActionError: an action is open: try again when it is over.
-            ForkError: it cannot be mended.
-            StorageError: nothing was changed.
+            ForkError: it cannot be mended, or not here: what stands there is not ours.
+            StorageError: as `rotate`.
         """
         self._check_no_action()
         store, ledger = self._store, self.ledger(name)
+        if not ledger.wrote_after(replica, common):
+            raise ForkError(
+                "what stands here was not written here, so that it cannot be mended here",
+                document=name,
+                replica=replica,
+                seq=common + 1,
+            )
         mending = ledger.mending(replica, common, self._schema(name))
         with store.file.transaction(durable=True):
             new, key = self.id, store.key
@@ -298,12 +309,7 @@ class Replica:
             len(entries),
             new,
         )
-        if new != self.id:
-            self._go_on(mended=name)
-        ledger.begin_anew()
-        if ledger.rebuild is not None:
-            ledger.rebuild(entries)
-        self._tell(name)
+        self._go_on(name, entries)
 
     def _check_no_action(self) -> None:
         for name, document in self._documents.items():
@@ -313,17 +319,30 @@ class Replica:
                     f"our id is to be rotated, but action {running!r} is open on document {name!r}"
                 )
 
-    def _go_on(self, mended: str | None = None) -> None:
-        """Be who we are in the file now."""
-        self._store.identify()
-        self.id = self._store.replica
-        _log.warning("%s goes on as replica %x", self.path, self.id)
-        for name, ledger in self._ledgers.items():
-            if name != mended:
-                ledger.begin_anew()
-                if name in self._documents:
-                    self._documents[name]._live.renew()
-                self._tell(name)
+    def _go_on(self, mended: str | None = None, entries: Sequence[Entry] = ()) -> None:
+        """Be who we are in the file now.
+
+        Args:
+            mended: the document in which entries of ours were written anew.
+            entries: those.
+        """
+        try:
+            self._store.identify()
+            rotated = self.id != self._store.replica
+            self.id = self._store.replica
+            for name, ledger in self._ledgers.items():
+                if rotated or name == mended:
+                    ledger.begin_anew()
+                    if name in self._documents:
+                        live: LiveDocument = self._documents[name]._live
+                        live.rebuild(entries) if name == mended else live.renew()
+        except BaseException:
+            self.close()  # what is in memory, and would be written, is not so any more
+            raise
+        if rotated:
+            _log.warning("%s goes on as replica %x", self.path, self.id)
+        for name in self._ledgers if rotated else [mended or ""]:
+            self._tell(name)
 
     @property
     def key(self) -> DeviceKey | None:

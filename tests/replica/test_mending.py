@@ -19,6 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync import Counter, Document, List, Record, Replica, RichText, Set, Table, Text, field
+from crdtsync.document import Change
+from crdtsync.errors import ActionError, ForkError
+from crdtsync.log import hash_of
 from crdtsync.strategies import KeepAll, RemoveWins
 from crdtsync.testing import actions
 
@@ -177,6 +180,123 @@ def test_copies_that_both_went_on_converge(
             replica.merge(hub)
         shown = [sound(replica) for replica in (*group, hub)]
         assert all(one == shown[0] for one in shown[1:])
+
+
+def two_copies(stack: ExitStack, path: Path, *names: str) -> tuple[Replica, Replica]:
+    """Return two copies of a store in which one action was done in each of some documents."""
+    with Replica(path / "0.db", user="ann") as ann:
+        for name in names:
+            ann.document(Tally, name).total.increment(100)
+    shutil.copy(path / "0.db", path / "1.db")
+    return opened(stack, path / "0.db"), opened(stack, path / "1.db")
+
+
+def test_work_on_top_of_a_former_log_is_written_anew_as_well(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a", "b")
+        peer = stack.enter_context(Replica())
+        for name in ("a", "b"):
+            one.document(Tally, name).total.increment(10)
+            two.document(Tally, name).total.increment(1)
+        one.merge(peer)
+        old = two.id
+        two.mend("a", old, 1)
+        first = two.id
+        two.document(Tally, "b").total.increment(2)  # builds on what the log of b is to lose
+        two.document(Tally, "a").total.increment(2)
+        two.merge(peer)
+        assert len({old, first, two.id}) == 3
+        assert two.ledger("b").vector == {old: 2, two.id: 2}
+        assert two.ledger("a").vector == {old: 2, first: 2}
+        one.merge(peer)
+        for replica in (one, two, peer):
+            assert replica.verify() == []
+            assert [int(replica.document(Tally, name).total) for name in "ab"] == [113, 113]
+
+
+def test_documents_that_did_not_fork_go_on_under_the_new_id(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a", "b")
+        peer = stack.enter_context(Replica())
+        one.document(Tally, "a").total.increment(10)
+        one.merge(peer)
+        tally, told = two.document(Tally, "b"), list[Change]()
+        tally.observe(told.append)
+        tally.total.increment(1)
+        old, ledger = two.id, two.ledger("b")
+        two.rotate()
+        assert (ledger.ours, ledger.unacknowledged) == ({old: 2, two.id: 0}, 2)
+        tally.total.increment(2)
+        assert int(tally.total) == 103
+        last = list(ledger.entries())[-1]
+        assert [one.replica for one in last.dependencies] == [old]
+        assert last.user == "ann"
+        assert last.extra["key"] != next(iter(ledger.entries())).extra["key"]
+        ledger.acknowledge({old: 1})
+        assert ledger.ours == {old: 2, two.id: 1}
+        ledger.refuse(old, 2, "no")
+        assert int(tally.total) == 102
+        [refusal] = tally.refusals()
+        assert refusal.entry.replica == old
+        tally.forget(refusal)
+        assert tally.refusals() == []
+        ledger.acknowledge({old: 9, two.id: 9})
+        assert (ledger.ours, ledger.unacknowledged) == ({two.id: 1}, 0)
+        two.merge(peer)
+        assert peer.verify() == two.verify() == []
+        assert int(peer.document(Tally, "b").total) == 102
+        assert [change.origin for change in told] == ["local", "local", "remote"]
+    with Replica(tmp_path / "1.db", user="ann") as two:
+        assert two.owns(old)
+        assert two.ledger("b").ours == {two.id: 1}
+
+
+def test_a_branch_that_was_not_written_here_is_not_written_anew(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a")
+        one.document(Tally, "a").total.increment(10)
+        two.document(Tally, "a").total.increment(1)
+        old, peer = two.id, stack.enter_context(Replica())
+        two.merge(peer)  # which knows another branch from now on
+        two.merge(one)
+        assert two.ledger("a").vector == {old: 2, two.id: 1}
+        with pytest.raises(ForkError, match="not written here"):
+            two.mend("a", old, 1)
+        with pytest.raises(ForkError, match="continued in two places"):
+            two.merge(peer)
+        assert int(two.document(Tally, "a").total) == 111
+
+
+def test_an_open_action_is_not_overtaken(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a", "b")
+        one.document(Tally, "a").total.increment(10)
+        tally = two.document(Tally, "a")
+        tally.total.increment(1)
+        old = two.id
+        for name in ("a", "b"):
+            with two.document(Tally, name).action("open"):
+                two.document(Tally, name).total.increment(1)
+                with pytest.raises(ActionError, match="action 'open' is open on document"):
+                    two.merge(one)
+                with pytest.raises(ActionError):
+                    two.rotate()
+        assert two.id == old
+        two.merge(one)
+        assert int(tally.total) == 112
+
+
+def test_nothing_is_deleted(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a")
+        one.document(Tally, "a").total.increment(10)
+        for _ in range(3):
+            two.document(Tally, "a").total.increment(1)
+        before = [entry.hash for entry in two.ledger("a").entries()]
+        log = two.ledger("a")._stored.logs[two.id]
+        two.merge(one)
+        kept = two._store.logs.superseded(log)
+        assert [hash_of(data) for data in kept] == before[1:]
 
 
 class Tally(Document):
