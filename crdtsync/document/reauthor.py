@@ -105,20 +105,29 @@ class Reauthor:
         self._numbers.setdefault(entry.replica, []).append(seq)
         section, deletions = _read(entry.update)
         if section is not None:
-            structs = []
-            for id_, struct in _placed(section):
-                key = self._key(struct)
-                if key is None:
-                    structs.append(struct)
-                    continue
-                slot, left = _slot(key, struct), 0
-                if slot is not None and slot.seen is None and self._is_count(slot, key):
-                    left, deletions = self._taken_up(path_of(key), entry.replica, deletions)
-                    slot = slot._replace(value=slot.value - left)
-                self._known[id_] = _Known(key, left)
-                structs.append(self._rewritten(struct, key, slot, entry, seq))
-            section = section._replace(structs=structs)
+            section, deletions = self._with_slots(section, deletions, seq)
         return write(*reauthor(section, deletions, self._moves))
+
+    def _with_slots(
+        self, section: Section, deletions: list[Deletion], seq: int
+    ) -> tuple[Section, list[Deletion]]:
+        """Return an update's parts with the slots in it as the new author's."""
+        structs: list[Struct] = []
+        written: dict[str, tuple[int, int]] = {}  # the last slot of each path
+        for id_, struct in _placed(section):
+            key = self._key(struct)
+            slot = None if key is None else _slot(key, struct)
+            if key is None or (slot is None and struct.info & ~FLAGS != DELETED):
+                structs.append(struct)
+                continue
+            path, left = path_of(key), 0
+            if slot is not None and slot.seen is None and self._is_count(slot, key):
+                left, deletions = self._taken_up(path, section.client, deletions)
+                slot = slot._replace(value=slot.value - left)
+            self._known[id_] = _Known(key, left)
+            structs.append(self._rewritten(struct, path, slot, seq, written.get(path)))
+            written[path] = id_
+        return section._replace(structs=structs), deletions
 
     def _key(self, struct: Struct) -> str | None:
         """Return the key of a slot; None if the struct is none, or somebody else's."""
@@ -158,16 +167,30 @@ class Reauthor:
         return left, kept
 
     def _rewritten(
-        self, struct: Struct, key: str, slot: Slot | None, entry: Entry, seq: int
+        self,
+        struct: Struct,
+        path: str,
+        slot: Slot | None,
+        seq: int,
+        before: tuple[int, int] | None,
     ) -> Struct:
-        kind = struct.info & ~FLAGS
-        if slot is None and kind != DELETED:
-            return struct  # no slot of ours, though it stands among them
-        path, content = path_of(key), struct.content
+        """Return a slot of ours, or a deleted one, under its new key.
+
+        Args:
+            struct: as it is.
+            path: of the slot.
+            slot: what it holds; None if it is deleted.
+            seq: number of its entry now.
+            before: the id of the slot under the same key that the same entry wrote before.
+        """
+        content = struct.content
         if slot is not None:
             content = _BYTES + encoded(encode_slot(self._translated(path, slot, seq)))
-        new_key = slot_key(path, self.replica, 2 * seq).encode()
-        return struct._replace(info=kind | KEY, place=(*_ROOT_KEY, new_key), content=content)
+        info = struct.info & ~FLAGS | KEY
+        if before is not None:
+            return struct._replace(info=info | LEFT, place=before, content=content)
+        key = slot_key(path, self.replica, 2 * seq).encode()
+        return struct._replace(info=info, place=(*_ROOT_KEY, key), content=content)
 
     def _translated(self, path: str, slot: Slot, seq: int) -> Slot:
         seen = None if slot.seen is None else self._seen(slot.seen)
