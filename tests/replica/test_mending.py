@@ -15,7 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crdtsync import Counter, Document, List, Record, Replica, RichText, Set, Table, Text, field
@@ -24,6 +24,7 @@ from crdtsync.errors import ActionError, ForkError
 from crdtsync.log import hash_of
 from crdtsync.strategies import KeepAll, RemoveWins
 from crdtsync.testing import actions
+from crdtsync.testing.edit import Edit, Row
 
 NAME = "board"
 NAMES: dict[str, Any] = {"Decimal": Decimal, "UUID": UUID, "datetime": datetime}
@@ -104,6 +105,11 @@ def sound(replica: Replica) -> dict[str, Any]:
 # --- one copy ------------------------------------------------------------------------------------
 
 
+TOGGLE = Edit((), "tasks", "table", "toggle", ("a", {}))
+NOTE = Edit((Row("tasks", "a", {}),), "notes", "text", "replace", (0, 0, "a"))
+
+
+@example([("ann", [TOGGLE, NOTE])], [TOGGLE, TOGGLE])  # one entry writes one slot twice
 @given(st.lists(st.tuples(st.sampled_from(["ann", "bob", "settle"]), EDITS), max_size=6), EDITS)
 def test_what_is_written_anew_shows_what_it_showed(
     history: list[tuple[str, list[Any]]], edits: list[Any]
@@ -212,6 +218,25 @@ def test_work_on_top_of_a_former_log_is_written_anew_as_well(tmp_path: Path) -> 
         for replica in (one, two, peer):
             assert replica.verify() == []
             assert [int(replica.document(Tally, name).total) for name in "ab"] == [113, 113]
+
+
+def test_what_came_after_our_last_entry_is_still_news_to_the_next(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a")
+        one.document(Tally, "a").total.increment(10)
+        peer = stack.enter_context(Replica())
+        for number in range(2):
+            two.document(Tally, "a").total.increment(1)
+            peer.document(Tally, "a").marks.add(f"{number}")
+            found = peer.ledger("a").missing({peer.id: number}, 10**6)
+            two.ledger("a").receive([one.data for one in found if one.replica == peer.id])
+        old, ledger = two.id, two.ledger("a")
+        two.mend("a", old, 1)
+        two.document(Tally, "a").total.increment(1)
+        seen = [{d.replica: d.seq for d in e.dependencies} for e in ledger.entries() if e.seq]
+        assert seen[-3:] == [{old: 1}, {peer.id: 1}, {peer.id: 2}]
+    with Replica(tmp_path / "1.db") as two:
+        assert two.verify() == []
 
 
 def test_documents_that_did_not_fork_go_on_under_the_new_id(tmp_path: Path) -> None:
