@@ -482,13 +482,19 @@ class Ledger:
         """Note which of our entries are durable at the server.
 
         Args:
-            theirs: the server's state vector.
+            theirs: the server's state vector, which does not contradict ours.
         """
-        seq = max(self.acknowledged, min(theirs.get(self.replica, 0), self.next_seq - 1))
+        # Where they have more of a log than we, what they have may be a copy's, until it is here.
+        known = {
+            replica: seq
+            for replica, seq in theirs.items()
+            if replica in self._store.keys and seq <= self.heads.get(replica, EMPTY_HEAD).seq
+        }
+        seq = max(self.acknowledged, known.get(self.replica, 0))
         carried = {
-            replica: one._replace(acknowledged=min(theirs[replica], one.upto))
+            replica: one._replace(acknowledged=min(known[replica], one.upto))
             for replica, one in self.carried.items()
-            if theirs.get(replica, 0) > one.acknowledged
+            if known.get(replica, 0) > one.acknowledged
         }
         if seq == self.acknowledged and not carried:
             return

@@ -34,7 +34,7 @@ from crdtsync.errors import (
     RemoteProtocolError,
 )
 from crdtsync.keys import sign_challenge
-from crdtsync.log import Cursor, Head
+from crdtsync.log import Cursor
 from crdtsync.sync import ClientProtocol
 from crdtsync.sync.frames import (
     Challenge,
@@ -51,7 +51,7 @@ from crdtsync.sync.frames import (
     Welcome,
 )
 from crdtsync.transport.follower import Follower
-from crdtsync.transport.ports import LedgerPort, ReplicaPort
+from crdtsync.transport.ports import ReplicaPort
 from crdtsync.transport.status import ConnectionEvent
 
 __all__ = ["Exchange", "client_id"]
@@ -170,7 +170,8 @@ class Exchange:
             return
         for name in self._dirty:
             follower = self.followers[name]
-            follower.ledger.acknowledge(follower.theirs)
+            if follower.live and follower.doubt is None:
+                follower.ledger.acknowledge(follower.theirs)
         self._dirty.clear()
 
     def _gather(self, frame: Entries) -> None:
@@ -297,11 +298,7 @@ class Exchange:
 
     def _on_subscribed(self, event: Subscribed) -> None:
         follower = self.followers[event.document]
-        forked = None if follower.doubt else _forked(follower.ledger, event.heads)
-        if forked is not None:
-            head = event.heads[forked]
-            reason = f"the server holds another entry {head.seq} of replica {forked:x}"
-            self._doubt(event.document, "fork", reason)
+        if follower.doubt is None and self._forks(event):
             return
         follower.begin(event.heads)
         self._dirty.add(event.document)
@@ -319,6 +316,8 @@ class Exchange:
 
     def _on_complete(self, event: Complete) -> None:
         follower = self.followers[event.document]
+        if follower.doubt is None and self._forks(event):
+            return
         if follower.doubt is not None:  # our logs are as the server has them: it is another's
             self._give_up(event.document, *follower.doubt)
         elif not follower.completed(event.heads, _now()) and not follower.refetched:
@@ -342,6 +341,8 @@ class Exchange:
     def _on_heads(self, event: Heads) -> None:
         name = event.document
         follower = self.followers[name]
+        if follower.doubt is None and self._forks(event):
+            return
         if event.nonce == 0:
             if follower.barrier is None:
                 follower.misfit(self._protocol.check(name))
@@ -481,6 +482,19 @@ class Exchange:
 
     # Forks.
 
+    def _forks(self, event: Subscribed | Complete | Heads) -> bool:
+        """See whether the server's heads contradict what we hold; if so, find out where."""
+        ledger = self.followers[event.document].ledger
+        for replica, head in event.heads.items():
+            held = ledger.heads.get(replica)
+            if held is None or held.seq < head.seq or held == head:
+                continue
+            if ledger.hash_at(replica, head.seq) != head.hash:
+                reason = f"the server holds another entry {head.seq} of replica {replica:x}"
+                self._doubt(event.document, "fork", reason)
+                return True
+        return False
+
     def _doubt(self, name: str, code: str, reason: str) -> None:
         """Find out whether it is a log of ours that forks; give the document up if it is not."""
         follower = self.followers[name]
@@ -523,17 +537,6 @@ class Exchange:
         follower.failure = (code, reason)
         follower.live = False
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
-
-
-def _forked(ledger: LedgerPort, theirs: Mapping[int, Head]) -> int | None:
-    """Return a replica whose last entry there is another one here."""
-    for replica, head in theirs.items():
-        held = ledger.heads.get(replica)
-        if held is None or held.seq < head.seq or held == head:
-            continue
-        if ledger.hash_at(replica, head.seq) != head.hash:
-            return replica
-    return None
 
 
 def _now() -> datetime.datetime:
