@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
 import shutil
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from crdtsync.testing import actions
 from crdtsync.testing.edit import Edit, Row
 
 NAME = "board"
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files in memory: much is flushed
 NAMES: dict[str, Any] = {"Decimal": Decimal, "UUID": UUID, "datetime": datetime}
 
 
@@ -66,7 +68,7 @@ EDITS = st.lists(actions(Board), max_size=8)
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         yield Path(name)
 
 

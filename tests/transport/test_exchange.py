@@ -451,6 +451,23 @@ def test_a_fork_that_is_not_ours_is_found_not_to_be(replica: Replica) -> None:
     assert replica.ledger("board").vector == {replica.id: 1, 5: 1}
 
 
+def test_a_fork_is_seen_by_the_answer_to_a_check(
+    copied: tuple[Replica, list[Entry], list[Entry]],
+) -> None:
+    """The copy was faster: what it pushed is not to be taken for ours."""
+    replica, both, theirs = copied
+    table = Table(replica)
+    table.live(heads=heads_of(*both))
+    table.exchange.ask("board")
+    table.run()
+    [check] = table.take(Check)
+    table.server.heads("board", heads_of(*theirs), check.nonce)
+    table.run()
+    assert replica.ledger("board").acknowledged == 2
+    [_, asked] = table.take(Subscribe)
+    assert asked.heads == {}
+
+
 def test_a_log_is_not_mended_in_the_middle_of_an_action(
     copied: tuple[Replica, list[Entry], list[Entry]],
 ) -> None:
