@@ -29,7 +29,7 @@ from crdtsync.testing.edit import Edit, Row
 
 NAME = "board"
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # files in memory: much is flushed
-NAMES: dict[str, Any] = {"Decimal": Decimal, "UUID": UUID, "datetime": datetime}
+NAMES = {"Decimal": Decimal, "UUID": UUID, "datetime": datetime, "inf": float("inf")}
 
 
 @pytest.fixture(autouse=True)
