@@ -63,9 +63,7 @@ def authority() -> Authority:
     for file, certificate in zip(files, certificates, strict=True):
         file.write_bytes(certificate.sign(keys[0], hashes.SHA256()).public_bytes(pem))
     (folder / "key.pem").write_bytes(
-        keys[1].private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        keys[1].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return Authority(*files, folder / "key.pem")
 

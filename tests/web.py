@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,11 +13,11 @@ import sniffio
 from anyio.abc import TaskStatus
 from hypercorn.config import Config
 
-from crdtsync.server import Backend, serve, web_app
-from crdtsync.transport import parse_url
+from crdtsync.server import Backend, MemoryBackend, WebApp, serve, web_app
+from crdtsync.transport import Address, parse_url
 from tests.certificates import authority
 
-__all__ = ["is_trio", "serve_anywhere", "serve_with_hypercorn"]
+__all__ = ["is_trio", "serve_anywhere", "serving_app"]
 
 
 def is_trio() -> bool:
@@ -32,54 +34,65 @@ async def serve_anywhere(
 ) -> None:
     """Serve a backend on an address until cancelled; started with the real address."""
     if parse_url(url).is_web and is_trio():
-        await _serve_on_trio(backend, url, task_status, options)
-        return
+        async with serving_app(web_app(backend, **options), url) as found:
+            task_status.started(found)
+            await anyio.sleep_forever()
     async with anyio.create_task_group() as tasks:
         run = partial(serve, backend, [url], ssl_context=authority().server, **options)
         [found] = await tasks.start(run)
         task_status.started(found)
 
 
-async def _serve_on_trio(
-    backend: Backend, url: str, task_status: TaskStatus[str], options: dict[str, Any]
-) -> None:
+@asynccontextmanager
+async def serving_app(
+    app: WebApp | None = None, url: str = "ws://127.0.0.1:0"
+) -> AsyncIterator[str]:
+    """Serve an application while the context is open; gives its real address."""
+    app = app or web_app(MemoryBackend())
     address = parse_url(url)
-    async with web_app(backend, **options) as app, anyio.create_task_group() as tasks:
-        stop = anyio.Event()
-        config = _config(address.is_secure)
-        config.bind = [f"unix:{address.path}" if address.is_unix else f"127.0.0.1:{address.port}"]
-        run = partial(serve_with_hypercorn, app, config, stop.wait)
-        [bound] = await tasks.start(run)
-        host = urlsplit(bound).netloc
-        task_status.started(url if address.is_unix else f"{address.scheme}://{host}{address.path}")
-        try:
-            await anyio.sleep_forever()
-        finally:
-            with anyio.CancelScope(shield=True):
-                await app.hang_up()
-                stop.set()
+    run = _hypercorn if is_trio() else _uvicorn
+    async with app, anyio.create_task_group() as tasks, run(app, address, tasks) as found:
+        yield found
 
 
-async def serve_with_hypercorn(
-    app: Any,
-    config: Config,
-    stop: Any,
-    *,
-    task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run hypercorn on trio until it is told to stop."""
+@asynccontextmanager
+async def _uvicorn(app: WebApp, address: Address, tasks: anyio.abc.TaskGroup) -> AsyncIterator[str]:
+    from crdtsync.server.web.runner import listen_web
+
+    listener = await listen_web(address, authority().server)
+    tasks.start_soon(listener.serve, app)
+    try:
+        yield listener.url
+    finally:
+        tasks.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def _hypercorn(
+    app: WebApp, address: Address, tasks: anyio.abc.TaskGroup
+) -> AsyncIterator[str]:
     import hypercorn.trio
 
-    with anyio.CancelScope(shield=True):
-        await hypercorn.trio.serve(app, config, shutdown_trigger=stop, task_status=task_status)
-
-
-def _config(secure: bool) -> Config:
+    stop = anyio.Event()
     config = Config()
     config.errorlog = None
     config.graceful_timeout = 1
-    if secure:
+    config.bind = [f"unix:{address.path}" if address.is_unix else f"127.0.0.1:{address.port}"]
+    if address.is_secure:
         config.certfile = str(authority().certificate)
         config.keyfile = str(authority().key)
         config.alpn_protocols = ["http/1.1"]
-    return config
+    serve_it: Any = partial(hypercorn.trio.serve, app, config, shutdown_trigger=stop.wait)
+
+    async def run(*, task_status: TaskStatus[list[str]]) -> None:
+        with anyio.CancelScope(shield=True):
+            await serve_it(task_status=task_status)
+
+    [bound] = await tasks.start(run)
+    port = "" if address.is_unix else f"127.0.0.1:{urlsplit(bound).port}"
+    try:
+        yield f"{address.scheme}://{port}{address.path}"
+    finally:
+        with anyio.CancelScope(shield=True):
+            await app.hang_up()
+            stop.set()

@@ -57,6 +57,7 @@ class WebSocket:
         self._sending = anyio.Lock()
         self._is_amid_send = False
         self._pongs_owed = 0
+        self._fault: str | None = None
         self._part = bytearray()  # of a message that is not whole yet
         self._whole: deque[bytes] = deque()
 
@@ -105,7 +106,9 @@ class WebSocket:
         """Raise if the connection did not come to its end in order."""
         broken, closed = self._protocol.parser_exc, self._protocol.close_rcvd
         if broken is not None and not isinstance(broken, EOFError):
-            raise RemoteProtocolError(f"{self._name}: {broken}")
+            self._fault = str(broken)
+        if self._fault is not None:
+            raise RemoteProtocolError(f"{self._name}: {self._fault}")
         if closed is None:
             raise TransportError(f"{self._name}: the connection was closed")
         if closed.code not in _ORDERLY:
@@ -132,9 +135,9 @@ class WebSocket:
 
     def _keep(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT:
-            self._protocol.fail(_BINARY_ONLY, "binary messages only")
-            raise RemoteProtocolError(f"{self._name}: a text message; all are to be binary")
-        if frame.opcode is Opcode.PING:
+            self._fault = "a text message; all are to be binary"
+            self._protocol.fail(_BINARY_ONLY, self._fault)
+        elif frame.opcode is Opcode.PING:
             self._pongs_owed += 1
         elif frame.opcode in {Opcode.BINARY, Opcode.CONT}:
             self._part += frame.data
