@@ -59,13 +59,13 @@ def authority() -> Authority:
         ),
     ]
     pem = serialization.Encoding.PEM
-    files = [folder / "authority.pem", folder / "server.pem"]
-    for file, certificate in zip(files, certificates, strict=True):
+    made = Authority(*(folder / name for name in ("authority.pem", "server.pem", "key.pem")))
+    for file, certificate in zip((made.authority, made.certificate), certificates, strict=True):
         file.write_bytes(certificate.sign(keys[0], hashes.SHA256()).public_bytes(pem))
-    (folder / "key.pem").write_bytes(
+    made.key.write_bytes(
         keys[1].private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
-    return Authority(*files, folder / "key.pem")
+    return made
 
 
 def _builder(

@@ -73,6 +73,7 @@ async def _hypercorn(
 ) -> AsyncIterator[str]:
     import hypercorn.trio
 
+    asgi: Any = app
     stop = anyio.Event()
     config = Config()
     config.errorlog = None
@@ -82,7 +83,7 @@ async def _hypercorn(
         config.certfile = str(authority().certificate)
         config.keyfile = str(authority().key)
         config.alpn_protocols = ["http/1.1"]
-    serve_it: Any = partial(hypercorn.trio.serve, app, config, shutdown_trigger=stop.wait)
+    serve_it: Any = partial(hypercorn.trio.serve, asgi, config, shutdown_trigger=stop.wait)
 
     async def run(*, task_status: TaskStatus[list[str]]) -> None:
         with anyio.CancelScope(shield=True):

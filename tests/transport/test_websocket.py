@@ -41,13 +41,14 @@ async def request_of(stream: ByteStream) -> str:
     return head.decode()
 
 
-async def greet(stream: ByteStream, more: str = "") -> str:
+async def greet(stream: ByteStream, more: str = "", with_it: bytes = b"") -> str:
     """Agree to a WebSocket; return what was asked."""
     request = await request_of(stream)
     key = request.partition("Sec-WebSocket-Key: ")[2].partition("\r\n")[0]
     await stream.send(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Accept: {accept_key(key)}\r\n{more}\r\n".encode()
+        + with_it
     )
     return request
 
@@ -149,6 +150,19 @@ async def test_what_was_not_asked_for_is_not_accepted(more: str) -> None:
     async with web_server(handle) as url:
         with anyio.fail_after(30), pytest.raises(TransportError, match="no WebSocket"):
             await connect_stream(url)
+
+
+async def test_what_comes_with_the_greeting_counts_from_then_on() -> None:
+    async def handle(stream: SocketStream) -> None:
+        await greet(stream, more="", with_it=frame(Opcode.BINARY, b"x") + frame(Opcode.TEXT, b"y"))
+        await until_gone(stream)
+
+    async with web_server(handle) as url:
+        websocket = await open_to(url)
+        assert await websocket.receive() == b"x"
+        with pytest.raises(RemoteProtocolError, match="text"):
+            await websocket.receive()
+        await websocket.close()
 
 
 async def test_who_never_answers_is_given_up() -> None:
