@@ -158,20 +158,20 @@ class _Warden:
         self._since: dict[object, float] = {}  # when those that lead to nothing were first seen
 
     def look(self, connections: Collection[Any], now: float) -> None:
-        """Look at all connections."""
+        """Look at all connections: uvicorn's, of HTTP and of WebSockets."""
         before, self._since = self._since, {}
         for connection in list(connections):
             transport = connection.transport
             if transport.get_write_buffer_size() > self._unsent_bytes_max:
                 transport.abort()
                 continue
-            if transport.is_closing():
+            is_closing = transport.is_closing() or getattr(connection, "close_sent", False)
+            if is_closing:
                 within_s = self._closes_within_s
             elif getattr(connection, "cycle", connection) is None:
                 within_s = self._asks_within_s
             else:
                 continue
-            key = connection, transport.is_closing()
-            since = self._since[key] = before.get(key, now)
+            since = self._since[connection, is_closing] = before.get((connection, is_closing), now)
             if now - since >= within_s:
                 transport.abort()
