@@ -253,7 +253,6 @@ async def test_a_thousand_that_never_say_who_they_are() -> None:
                 most = memory_bytes(process.pid)
         assert gone == 1000
         # The third's messages, twice; and 64 KiB for whatever each connection is.
-        print(f"{(most - before) / 2**20:.1f} MiB")
         assert most - before < 1000 * 64 * 1024 + 334 * 2 * MESSAGE_BYTES_MAX
         await check_honest(url, 100)
     finally:
