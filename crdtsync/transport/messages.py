@@ -33,6 +33,10 @@ class MessageStream(Protocol):
         """
         ...
 
+    def receive_nowait(self) -> bytes | None:
+        """Return the next message if it has come already; None where there is none."""
+        ...
+
     async def send(self, data: bytes, /) -> None:
         """Send a message; return when the transport has room for more.
 
@@ -79,7 +83,10 @@ class MessageFrameStream:
         data = await self._messages.receive()
         if data is None:
             raise TransportError(f"{self._name}: the connection was closed")
-        return self._reader.feed(data)
+        frames = self._reader.feed(data)
+        while (more := self._messages.receive_nowait()) is not None:
+            frames += self._reader.feed(more)
+        return frames
 
     async def aclose(self) -> None:
         await self._messages.close()

@@ -83,6 +83,9 @@ class WebSocket:
             await self._take_in()
         return self._whole.popleft()
 
+    def receive_nowait(self) -> bytes | None:
+        return self._whole.popleft() if self._whole else None
+
     async def send(self, data: bytes, /) -> None:
         try:
             self._protocol.send_binary(data)

@@ -24,6 +24,10 @@ class Messages:
     async def receive(self) -> bytes | None:
         return self.incoming.pop(0) if self.incoming else None
 
+    def receive_nowait(self) -> bytes | None:
+        at_hand = self.incoming and self.incoming[0] != b""  # now and then, the rest comes later
+        return self.incoming.pop(0) if at_hand else None
+
     async def send(self, data: bytes, /) -> None:
         self.sent.append(data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 _CLOSE_TIMEOUT_S = 1.0
+_GATHERED_BYTES = 256 * 1024
 _ORDERLY = (1000, 1001, 1005)  # all is said; whoever closes goes away; no reason given
 _BINARY_ONLY = 1003
 _TOO_BIG = 1009
@@ -36,10 +38,14 @@ class AsgiWebSocket:
         self._receive = receive
         self._send = send
         self._message_bytes_max = message_bytes_max
+        self._events: deque[Event] = deque()  # that have come, and were not taken
         self._is_closed = False
 
     async def receive(self) -> bytes | None:
-        event = await self._receive()
+        if not self._events:
+            self._events.append(await self._receive())
+            await self._gather()
+        event = self._events.popleft()
         if event["type"] == "websocket.disconnect":
             self._is_closed = True
             code = event.get("code", 1005)
@@ -56,6 +62,23 @@ class AsgiWebSocket:
                 f"a message of {len(data):,} bytes; accepted are {self._message_bytes_max:,}"
             )
         return data
+
+    def receive_nowait(self) -> bytes | None:
+        if not self._events:
+            return None
+        data: bytes | None = self._events[0].get("bytes")
+        if data is None or len(data) > self._message_bytes_max:
+            return None  # for `receive` to tell
+        del self._events[0]
+        return data
+
+    async def _gather(self) -> None:
+        """Take what has come besides, without waiting for more: it is worked on in one go."""
+        size = 0
+        with anyio.move_on_after(0):
+            while size < _GATHERED_BYTES and self._events[-1]["type"] == "websocket.receive":
+                self._events.append(await self._receive())
+                size += len(self._events[-1].get("bytes") or b"")
 
     async def send(self, data: bytes, /) -> None:
         if self._is_closed:

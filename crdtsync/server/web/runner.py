@@ -105,6 +105,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http="h11",  # bounds a request's headers; httptools does not
                 ws="websockets-sansio",
                 ws_max_size=app.message_bytes_max,
                 ws_per_message_deflate=False,

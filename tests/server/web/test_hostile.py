@@ -204,6 +204,20 @@ async def test_a_request_that_drips_is_hung_up_on() -> None:
 
 
 @pytest.mark.usefixtures("own_server")
+async def test_headers_without_end_are_not_kept() -> None:
+    async with serving() as url:
+        address = parse_url(url)
+        async with await anyio.connect_tcp(address.host, address.port) as raw:
+            await raw.send(b"GET / HTTP/1.1\r\n")
+            sent = 0
+            with anyio.fail_after(30), pytest.raises(anyio.BrokenResourceError):
+                while True:
+                    await raw.send(b"X: " + bytes(b"y" * 10_000) + b"\r\n")
+                    sent += 10_000
+            assert sent < 20_000_000  # what the sockets hold
+
+
+@pytest.mark.usefixtures("own_server")
 async def test_who_neither_reads_nor_closes_is_hung_up_on() -> None:
     async with serving() as url, open_raw(url) as socket:
         # It answers nothing and takes nothing, not even the end.
