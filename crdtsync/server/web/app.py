@@ -156,14 +156,17 @@ class WebApp:
             client[0] if client else None,
         )
         stream = AsgiWebSocket(receive, send, door.message_bytes_max)
-        with anyio.CancelScope() as connection:
-            self._connections.add(connection)
-            try:
-                await door.serve(stream, request)
-            finally:
-                self._connections.discard(connection)
-                if not self._connections:
-                    self._quiet.set()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stream.take_in)
+            with anyio.CancelScope() as connection:
+                self._connections.add(connection)
+                try:
+                    await door.serve(stream, request)
+                finally:
+                    self._connections.discard(connection)
+                    if not self._connections:
+                        self._quiet.set()
+            tasks.cancel_scope.cancel()
 
     def _find_door(self, path: str) -> tuple[WebDoor | None, str]:
         if path in self.doors:

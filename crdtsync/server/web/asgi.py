@@ -19,7 +19,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Event]]
 Send: TypeAlias = Callable[[Event], Awaitable[None]]
 
 _CLOSE_TIMEOUT_S = 1.0
-_GATHERED_BYTES = 256 * 1024
+_HELD_BYTES = 256 * 1024
 _ORDERLY = (1000, 1001, 1005)  # all is said; whoever closes goes away; no reason given
 _BINARY_ONLY = 1003
 _TOO_BIG = 1009
@@ -27,6 +27,9 @@ _TOO_BIG = 1009
 
 class AsgiWebSocket:
     """A `crdtsync.transport.MessageStream` that an ASGI server carries.
+
+    ASGI gives one message at a time, and whether there are more cannot be asked. So a task of its
+    own takes them in, a bounded amount ahead of the reader, who then finds what has come meanwhile.
 
     Args:
         receive: the server's function.
@@ -39,13 +42,33 @@ class AsgiWebSocket:
         self._send = send
         self._message_bytes_max = message_bytes_max
         self._events: deque[Event] = deque()  # that have come, and were not taken
+        self._held_bytes = 0
+        self._came: anyio.Event | None = None  # there while the reader waits
+        self._room: anyio.Event | None = None  # there while `take_in` does
         self._is_closed = False
 
+    async def take_in(self) -> None:
+        """Take in what comes. It runs beside the reader, until the end."""
+        while True:
+            event = await self._receive()
+            self._events.append(event)
+            self._held_bytes += _size(event)
+            if self._came is not None:
+                self._came.set()
+            if event["type"] == "websocket.disconnect":
+                return
+            while self._held_bytes > _HELD_BYTES:
+                self._room = anyio.Event()
+                await self._room.wait()
+
     async def receive(self) -> bytes | None:
-        if not self._events:
-            self._events.append(await self._receive())
-            await self._gather()
-        event = self._events.popleft()
+        while not self._events:
+            if self._is_closed:
+                return None
+            self._came = anyio.Event()
+            await self._came.wait()
+            self._came = None
+        event = self._take()
         if event["type"] == "websocket.disconnect":
             self._is_closed = True
             code = event.get("code", 1005)
@@ -69,16 +92,16 @@ class AsgiWebSocket:
         data: bytes | None = self._events[0].get("bytes")
         if data is None or len(data) > self._message_bytes_max:
             return None  # for `receive` to tell
-        del self._events[0]
+        self._take()
         return data
 
-    async def _gather(self) -> None:
-        """Take what has come besides, without waiting for more: it is worked on in one go."""
-        size = 0
-        with anyio.move_on_after(0):
-            while size < _GATHERED_BYTES and self._events[-1]["type"] == "websocket.receive":
-                self._events.append(await self._receive())
-                size += len(self._events[-1].get("bytes") or b"")
+    def _take(self) -> Event:
+        event = self._events.popleft()
+        self._held_bytes -= _size(event)
+        if self._room is not None:
+            self._room.set()
+            self._room = None
+        return event
 
     async def send(self, data: bytes, /) -> None:
         if self._is_closed:
@@ -95,6 +118,10 @@ class AsgiWebSocket:
         self._is_closed = True
         with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True), suppress(OSError):
             await self._send({"type": "websocket.close", "code": code, "reason": reason})
+
+
+def _size(event: Event) -> int:
+    return len(event.get("bytes") or event.get("text") or b"")
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
