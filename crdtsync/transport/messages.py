@@ -17,7 +17,11 @@ from crdtsync.sync import FrameReader, join_frames
 __all__ = ["MESSAGE_BYTES_MAX", "MessageFrameStream", "MessageStream"]
 
 MESSAGE_BYTES_MAX = 64 * 1024
-"""The largest message of the native protocol. Measured: larger ones cost no less per byte."""
+"""The largest message of the native protocol.
+
+Measured in bulk, with both ends in one process: at 256 KiB a byte costs a quarter less processor
+time, at 16 KiB half as much again. What is written by hand is far below either.
+"""
 
 
 @runtime_checkable
