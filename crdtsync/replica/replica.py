@@ -30,6 +30,8 @@ from crdtsync.replica.verify import Problem, verify_ledger, verify_state
 from crdtsync.storage import Durability
 
 if TYPE_CHECKING:
+    import ssl
+
     from crdtsync.transport import Connection
     from crdtsync.transport.token import Token
 
@@ -350,7 +352,13 @@ class Replica:
         return self._store.key
 
     def connect(
-        self, url: str, *, token: Token = None, documents: Collection[str] | None = None
+        self,
+        url: str,
+        *,
+        token: Token = None,
+        documents: Collection[str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> AbstractAsyncContextManager[Connection]:
         """Synchronize with a server for as long as the returned context lasts.
 
@@ -358,13 +366,20 @@ class Replica:
         connection is made, and made again, whenever that is possible.
 
         Args:
-            url: where the server is: `tcp://host:port`, `unix:///path`.
+            url: where the server is: `ws://host:port/path`, `wss://host/path`, `tcp://host:port`,
+                `tls://host:port`, `unix:///path`.
             token: what proves the user: a string, or a function that gets a fresh one.
             documents: which to synchronize; all that the store has or will have, by default.
+            ssl_context: whom to trust on an encrypted way (`wss`, `tls`); by default, whom the
+                system trusts.
+            proxy: the URL of an HTTP proxy; empty for none. By default WebSockets go through the
+                one that the environment names (`HTTPS_PROXY`, `NO_PROXY` …).
         """
         from crdtsync.transport import connect  # noqa: PLC0415 - the one door from here upstairs
 
-        return connect(self, url, token=token, documents=documents)
+        return connect(
+            self, url, token=token, documents=documents, ssl_context=ssl_context, proxy=proxy
+        )
 
     def verify(self, progress: Callable[[int], object] | None = None) -> list[Problem]:
         """Check everything stored: chains, sequences, authors, and the state against a replay.

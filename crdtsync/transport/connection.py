@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -26,6 +27,7 @@ from crdtsync.errors import (
 )
 from crdtsync.sync import WireLimits
 from crdtsync.sync.frames import FATAL_CODES, Goodbye
+from crdtsync.transport.address import parse_url
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
@@ -33,7 +35,7 @@ from crdtsync.transport.session import Session
 from crdtsync.transport.status import ConnectionEvent, ConnectionState, EventFeed, Status
 from crdtsync.transport.stream import FrameStream
 from crdtsync.transport.token import Token
-from crdtsync.transport.url import connect_stream, parse_url
+from crdtsync.transport.url import connect_stream
 from crdtsync.vector import covers
 
 __all__ = ["Connection", "Connector", "connect"]
@@ -258,6 +260,8 @@ async def connect(
     documents: Iterable[str] | None = None,
     limits: WireLimits | None = None,
     backoff: Backoff | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> AsyncIterator[Connection]:
     """Synchronize a replica with a server for as long as the context lasts.
 
@@ -271,6 +275,8 @@ async def connect(
         documents: names of those to synchronize; None: all that the replica has or gets.
         limits: of the wire.
         backoff: how long to wait between tries.
+        ssl_context: whom to trust on an encrypted way; by default, whom the system trusts.
+        proxy: the URL of an HTTP proxy; empty for none, None for the environment's.
 
     Raises:
         TransportError: the URL cannot be understood.
@@ -280,8 +286,10 @@ async def connect(
     server = ""
     if isinstance(url, str):
         address = parse_url(url)  # a mistake in it is told at once, not tried again and again
-        server = address.path or address.host
-        connector = partial(connect_stream, url, wire)
+        server = address.server
+        if address.is_secure and ssl_context is None:
+            ssl_context = ssl.create_default_context()  # reads many files: not at each try
+        connector = partial(connect_stream, url, wire, ssl_context=ssl_context, proxy=proxy)
     else:
         connector = url
     connection = Connection(
