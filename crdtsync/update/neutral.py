@@ -15,6 +15,7 @@ its id and its neighbours when it was made, and not on its content.
 
 from __future__ import annotations
 
+from crdtsync.update.encoding import encoded
 from crdtsync.update.reader import DELETED, FLAGS, GC, SKIP, Reader, Section, Struct
 
 __all__ = ["neutralize"]
@@ -62,24 +63,10 @@ def neutralize(update: bytes) -> bytes:
     # An empty struct takes no clock and no place, and CRDT libraries differ in what it does.
     emptied = [_emptied(struct) for struct in structs if struct.length]
     if not emptied:
-        return _encoded(0, 0)
-    return _encoded(1, len(emptied), client, clock) + b"".join(emptied) + _encoded(0)
+        return encoded(0, 0)
+    return encoded(1, len(emptied), client, clock) + b"".join(emptied) + encoded(0)
 
 
 def _emptied(struct: Struct) -> bytes:
     info = struct.info if struct.info in {GC, SKIP} else struct.info & FLAGS | DELETED
-    return bytes([info]) + _encoded(*struct.place, struct.length)
-
-
-def _encoded(*parts: int | bytes) -> bytes:
-    """Encode numbers, and bytes after their number."""
-    data = bytearray()
-    for part in parts:
-        number = part if isinstance(part, int) else len(part)
-        while number >= 0x80:  # noqa: PLR2004 - the bit that says there is more
-            data.append(number & 0x7F | 0x80)
-            number >>= 7
-        data.append(number)
-        if isinstance(part, bytes):
-            data += part
-    return bytes(data)
+    return bytes([info]) + encoded(*struct.place, struct.length)

@@ -23,14 +23,20 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from crdtsync.update.encoding import Source
+
 __all__ = [
     "DELETED",
     "FLAGS",
     "GC",
+    "LEFT",
     "NEIGHBOURS",
     "NESTING_MAX",
+    "RIGHT",
     "SKIP",
+    "STRING",
     "TYPE",
+    "VALUES",
     "Reader",
     "Section",
     "Struct",
@@ -40,12 +46,12 @@ NESTING_MAX = 200
 """Arrays and objects inside each other that a value in an update may have; and shared types that
 one update may put inside each other."""
 
-GC, DELETED, TYPE, SKIP = 0, 1, 7, 10
-"""Kinds of structs: a run that is gone for good, one that is only deleted, a shared type, one that
-is not here."""
+GC, DELETED, STRING, TYPE, VALUES, SKIP = 0, 1, 4, 7, 8, 10
+"""Kinds of structs: a run that is gone for good, one that is only deleted, a text, a shared type,
+values, one that is not here."""
 
-_LEFT, _RIGHT, _KEY = 128, 64, 32
-NEIGHBOURS = _LEFT | _RIGHT
+LEFT, RIGHT, _KEY = 128, 64, 32
+NEIGHBOURS = LEFT | RIGHT
 FLAGS = NEIGHBOURS | _KEY
 """The bits of `Struct.info` that say what `Struct.place` holds."""
 
@@ -56,20 +62,21 @@ _ARRAY, _OBJECT = 117, 118
 _INTEGER, _STRING, _BYTES = 125, 119, 116
 _SIZES = {127: 0, 126: 0, 124: 4, 123: 8, 122: 8, 121: 0, 120: 0}
 
-_NUMBER_BYTES_MAX = 8  # a client id has 53 bits; no number has more
-_CUT_SHORT = "a CRDT update is cut short"
-
 
 class Struct(NamedTuple):
     """A run of clocks as an update holds it.
 
     `info` is the kind of its content, with `FLAGS`; `place` where it belongs, as the numbers and
-    the bytes that stand there; `length` how many clocks it takes.
+    the bytes that stand there; `length` how many clocks it takes. In the update it begins at
+    `start`, with its content from `content` up to `stop`.
     """
 
     info: int
     place: tuple[int | bytes, ...]
     length: int
+    start: int
+    content: int
+    stop: int
 
 
 class Section(NamedTuple):
@@ -80,7 +87,7 @@ class Section(NamedTuple):
     structs: list[Struct]
 
 
-class Reader:
+class Reader(Source):
     """Reads an update from front to back: `number` sections, each a `section`, then `deletions`.
 
     All methods raise ValueError where the bytes are not what they read, or end before. Values that
@@ -93,41 +100,31 @@ class Reader:
     From there on it may see other structs than we do.
     """
 
-    def __init__(self, update: bytes) -> None:
-        self._data = update
-        self._at = 0
-
-    def number(self) -> int:
-        """Read a number."""
-        value = 0
-        for shift in range(0, 7 * _NUMBER_BYTES_MAX, 7):
-            byte = self._byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the bit that says there is more
-                return value
-        raise ValueError(f"a CRDT update has no numbers of more than {_NUMBER_BYTES_MAX} bytes")
-
     def section(self) -> Section:
         """Read all that one client wrote."""
         count, client, clock = self.number(), self.number(), self.number()
         return Section(client, clock, [self._struct() for _ in range(count)])
 
-    def deletions(self) -> None:
-        """Read over the deletions."""
+    def deletions(self) -> dict[int, list[tuple[int, int]]]:
+        """Read the deletions: for each client, runs of clocks as (first, behind the last)."""
+        found: dict[int, list[tuple[int, int]]] = {}
         for _ in range(self.number()):
-            self.number()
-            for _ in range(2 * self.number()):
-                self.number()
+            runs = found.setdefault(self.number(), [])
+            for _ in range(self.number()):
+                clock = self.number()
+                runs.append((clock, clock + self.number()))
+        return found
 
     def _struct(self) -> Struct:
-        info = self._byte()
-        if info in {GC, SKIP}:
-            return Struct(info, (), self.number())
-        return Struct(info, self._place(info), self._content(info & ~FLAGS))
+        start, info = self.at, self.byte()
+        place = () if info in {GC, SKIP} else self._place(info)
+        content = self.at
+        length = self.number() if info in {GC, SKIP} else self._content(info & ~FLAGS)
+        return Struct(info, place, length, start, content, self.at)
 
     def _place(self, info: int) -> tuple[int | bytes, ...]:
         place: list[int | bytes] = []
-        for neighbour in _LEFT, _RIGHT:
+        for neighbour in LEFT, RIGHT:
             if info & neighbour:
                 place += self.number(), self.number()
         if not place:
@@ -151,38 +148,38 @@ class Reader:
                 self.disputed = True
                 count = self.number()
                 for _ in range(count):
-                    self._bytes()
+                    self.blob()
                 return count
             case 3 | 5:  # bytes, an embedded JSON text
-                self._bytes()
-            case 4:  # text: a clock for each unit of UTF-16
+                self.blob()
+            case 4:  # STRING: a clock for each unit of UTF-16
                 return len(self._text().decode().encode("utf-16-le")) // 2
             case 6:  # a format's key and JSON text
-                self._bytes()
-                self._bytes()
+                self.blob()
+                self.blob()
             case 7:  # TYPE
                 self._type()
-            case 8:
+            case 8:  # VALUES
                 count = self.number()
-                self._values(count)
+                self.values(count)
                 return count
             case 9:  # a subdocument's id and options
-                self._bytes()
-                self._values(1)
+                self.blob()
+                self.values(1)
             case _:
                 raise ValueError(f"a CRDT update has no contents of kind {kind}")
         return 1
 
     def _type(self) -> None:
-        kind = self._byte()
+        kind = self.byte()
         if kind in {_XML_ELEMENT, _XML_HOOK}:
             self.disputed |= kind == _XML_HOOK
-            self._bytes()
+            self.blob()
         elif kind not in _PLAIN_TYPES:
             raise ValueError(f"a CRDT update has no shared types of kind {kind}")
 
-    def _values(self, count: int) -> None:
-        """Read over values. `open_` holds what is left of each array and object."""
+    def values(self, count: int) -> None:
+        """Read over so many values. `open_` holds what is left of each array and object."""
         open_: list[list[int]] = [[count, 0]]  # how many values, whether they have keys
         while open_:
             if not open_[-1][0]:
@@ -190,8 +187,8 @@ class Reader:
                 continue
             open_[-1][0] -= 1
             if open_[-1][1]:
-                self._bytes()
-            tag = self._byte()
+                self.blob()
+            tag = self.byte()
             if tag in {_ARRAY, _OBJECT}:
                 open_.append([self.number(), tag == _OBJECT])
                 if len(open_) > NESTING_MAX + 1:
@@ -199,35 +196,17 @@ class Reader:
             elif tag == _INTEGER:
                 self.number()
             elif tag in {_STRING, _BYTES}:
-                self._bytes()
+                self.blob()
             elif tag in _SIZES:
-                self._take(_SIZES[tag])
+                self.take(_SIZES[tag])
             else:
                 raise ValueError(f"a CRDT update has no values of kind {tag}")
 
     def _text(self) -> bytes:
         """Read bytes that have to be UTF-8."""
-        text = self._bytes()
+        text = self.blob()
         try:
             text.decode()
         except UnicodeDecodeError as error:
             raise ValueError(f"a text in a CRDT update is not UTF-8: {error}") from None
         return text
-
-    def _bytes(self) -> bytes:
-        return self._take(self.number())
-
-    def _take(self, size: int) -> bytes:
-        start = self._at
-        self._at += size
-        if self._at > len(self._data):
-            raise ValueError(_CUT_SHORT)
-        return self._data[start : self._at]
-
-    def _byte(self) -> int:
-        try:
-            byte = self._data[self._at]
-        except IndexError:
-            raise ValueError(_CUT_SHORT) from None
-        self._at += 1
-        return byte
