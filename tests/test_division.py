@@ -186,3 +186,18 @@ def test_deep_values_are_refused() -> None:
     value = b"u\x01" * depth + b"~"
     with pytest.raises(ValueError, match="deeper"):
         divide(b"\x01\x01\x05\x00\x08\x01\x01a\x01" + value + b"\x00", {}, 100)
+
+
+def test_clients_that_build_on_each_other_by_turns_are_taken_by_turns() -> None:
+    group = docs()[:2]
+    for turn in range(20):
+        writer, reader = group[turn % 2], group[1 - turn % 2]
+        text = writer.get("text", type=pycrdt.Text)
+        text.insert(len(text) // 2, "x")
+        reader.apply_update(writer.get_update(reader.get_state()))
+    parted: pycrdt.Doc[Any] = pycrdt.Doc()
+    division = divide(group[0].get_update(), {}, 1000)
+    assert len(division.parts) == 20
+    for part in division.parts:
+        parted.apply_update(part.update)
+        assert clocks(parted)[part.client] == part.end

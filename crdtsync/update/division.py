@@ -111,14 +111,14 @@ def divide(update: bytes, held: Mapping[int, int], bytes_max: int) -> Division:
 
 
 def deleting(deletions: Mapping[int, list[tuple[int, int]]], update: bytes = b"\0\0") -> bytes:
-    """Return an update with these deletions in place of none.
+    r"""Return an update with these deletions in place of none.
 
     Args:
         deletions: runs of clocks (first, behind the last), by client.
         update: without deletions.
 
     >>> deleting({5: [(1, 3)]})
-    b'\\x00\\x01\\x05\\x01\\x01\\x02'
+    b'\x00\x01\x05\x01\x01\x02'
     """
     data = encoded(len(deletions))
     for client, runs in deletions.items():

@@ -17,10 +17,10 @@ _NUMBER_BYTES_MAX = 8  # a client id has 53 bits; no number has more
 
 
 def encoded(*parts: int | bytes | str) -> bytes:
-    """Encode numbers, and bytes and texts after their number.
+    r"""Encode numbers, and bytes and texts after their number.
 
     >>> encoded(0, 300, b"ab", "é")
-    b'\\x00\\xac\\x02\\x02ab\\x02\\xc3\\xa9'
+    b'\x00\xac\x02\x02ab\x02\xc3\xa9'
     """
     data = bytearray()
     for part in parts:
