@@ -15,11 +15,13 @@ from crdtsync.update.division import Division, Part, deleting, divide
 from crdtsync.update.nesting import nests_too_deeply
 from crdtsync.update.neutral import neutralize
 from crdtsync.update.reader import NESTING_MAX
+from crdtsync.update.runs import Runs
 
 __all__ = [
     "NESTING_MAX",
     "Division",
     "Part",
+    "Runs",
     "deleting",
     "divide",
     "nests_too_deeply",
