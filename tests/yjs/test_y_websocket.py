@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crdtsync import Document, List, Replica, RichText, Text
-from crdtsync.server import MemoryBackend, SqliteBackend
+from crdtsync import Document, List, Replica, Text
+from crdtsync.server import MemoryBackend
 from tests.server.yjs.harness import until
 from tests.yjs.server import serving
 

@@ -73,7 +73,7 @@ class Doors:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._rooms = Rooms(hub.channels, key, self.limits, hub.limits, self._tasks)
-        self._unwatch = hub.channels.backend.watch(self._rooms.extend)
+        self._unwatch = hub.channels.backend.watch(self.rooms.extend)
         self._tasks.start_soon(self._keep_time)
         return self
 
@@ -117,9 +117,14 @@ class Doors:
             stream, lambda connection: HocuspocusDoor(connection, self._entrance(), user)
         )
 
-    def _entrance(self) -> Entrance:
+    @property
+    def rooms(self) -> Rooms:
+        """The documents that are open."""
         assert self._rooms is not None, "the context is not open"
-        return Entrance(self._hub.door, self._rooms, self.limits)
+        return self._rooms
+
+    def _entrance(self) -> Entrance:
+        return Entrance(self._hub.door, self.rooms, self.limits)
 
     async def _serve(self, stream: MessageStream, make: Callable[[Connection], _Door]) -> None:
         connection = Connection(stream, self.limits)
@@ -139,12 +144,11 @@ class Doors:
     async def _keep_time(self) -> None:
         limits = self.limits
         shortest = min(limits.presence_grace_s, limits.keep_alive_s, limits.silence_timeout_s)
-        assert self._rooms is not None
         while True:
             await anyio.sleep(min(shortest / 4, _CHECK_INTERVAL_MAX_S))
             now = anyio.current_time()
             for door in list(self._served):
                 door.check(now)
-            for room in self._rooms.open():
+            for room in self.rooms.open():
                 if room.presence.expire(now):
                     room.tell()

@@ -41,12 +41,15 @@ class Recent:
 
     Args:
         bytes_max: how much of them is kept.
+
+    Attributes:
+        kept_bytes: how much it is now.
     """
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._turns: deque[_Turn] = deque()
-        self._bytes = 0
+        self.kept_bytes = 0
         self._first = 0  # number of the first turn that is kept
         self._readers: set[Reader] = set()
 
@@ -74,11 +77,11 @@ class Recent:
             author: whose they are, if they are one connection's alone.
         """
         self._turns.append(_Turn(update, before, author))
-        self._bytes += len(update) + len(before)
+        self.kept_bytes += len(update) + len(before)
         oldest = min((reader.at for reader in self._readers), default=self.end)
-        while len(self._turns) > 1 and (self._bytes > self._bytes_max or self._first < oldest):
+        while len(self._turns) > 1 and (self.kept_bytes > self._bytes_max or self._first < oldest):
             turn = self._turns.popleft()
-            self._bytes -= len(turn.update) + len(turn.before)
+            self.kept_bytes -= len(turn.update) + len(turn.before)
             for reader in self._readers:
                 if reader.at == self._first:
                     reader.at += 1
@@ -87,7 +90,7 @@ class Recent:
 
     def restart(self) -> None:
         """Take note that the document is not what it was: everybody is told all of it."""
-        self._first, self._bytes = self.end, 0
+        self._first, self.kept_bytes = self.end, 0
         self._turns.clear()
         for reader in self._readers:
             reader.at, reader.since = self._first, b"\0"

@@ -45,9 +45,9 @@ class End:
         if self.closed is None and self.other.closed is None:
             self.closed = code, reason
             self.other.closed = code, reason
-        for end in self, self.other:
-            end.send_stream.close()
-            end.inbox.close()
+        # The other end still reads what was sent before.
+        self.other.send_stream.close()
+        self.inbox.close()
 
 
 def pair(buffered: int = 1000) -> tuple[End, End]:
@@ -83,6 +83,9 @@ class Client:
         self._applying = False
         self._bell = anyio.Event()
         self._clock = 0
+        self._may_read = anyio.Event()
+        self._may_read.set()
+        self.heard = 0
 
     @property
     def text(self) -> pycrdt.Text:
@@ -116,22 +119,45 @@ class Client:
         """Ask for what there is."""
         self.put(messages.step_one(self.doc.get_state()))
 
+    def pause(self) -> None:
+        """Read nothing any more."""
+        self._may_read = anyio.Event()
+
+    def resume(self) -> None:
+        """Read on."""
+        self._may_read.set()
+
+    async def flush(self) -> None:
+        """Send what was put."""
+        frames, self._outbox = self._outbox, []
+        for frame in frames:
+            await self.end.send(frame)
+
+    def hold(self, update: bytes) -> None:
+        """Take an update in, and tell nobody of it."""
+        self._applying = True
+        self.doc.apply_update(update)
+        self._applying = False
+
     async def run(self) -> None:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._send)
-            while (frame := await self.end.receive()) is not None:
-                self.hear(Source(self.body(frame)))
-            tasks.cancel_scope.cancel()
-        self.doc.unobserve(self._subscription)
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._send)
+                while (frame := await self.end.receive()) is not None:
+                    await self._may_read.wait()
+                    self.heard += 1
+                    self.hear(Source(self.body(frame)))
+                tasks.cancel_scope.cancel()
+        finally:
+            self.doc.unobserve(self._subscription)
+            await self.end.close(1005, "")
 
     async def _send(self) -> None:
         try:
             while True:
                 await self._bell.wait()
                 self._bell = anyio.Event()
-                frames, self._outbox = self._outbox, []
-                for frame in frames:
-                    await self.end.send(frame)
+                await self.flush()
         except TransportError:
             return
 
@@ -164,9 +190,7 @@ class Client:
             self.put(messages.step_two(self.doc.get_update(data)))
             return
         self.updates += 1
-        self._applying = True
-        self.doc.apply_update(data)
-        self._applying = False
+        self.hold(data)
         self.synced |= kind == 1
 
 
@@ -268,5 +292,5 @@ async def doors_of(
 async def until(condition: Callable[[], object]) -> None:
     """Wait until something is so."""
     with anyio.fail_after(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - whatever makes it so tells nobody
             await anyio.sleep(0.001)
