@@ -206,6 +206,7 @@ class HocuspocusClient(Client):
         self.address = address
         self.token = token
         self.asked = 0
+        self.pongs = 0
 
     def open(self) -> None:
         self.put(encoded(2, 0, self.token))
@@ -214,7 +215,15 @@ class HocuspocusClient(Client):
     def frame(self, body: bytes) -> bytes:
         return encoded(self.address) + body
 
+    def raw(self, frame: bytes) -> None:
+        """Send a frame without an address."""
+        self._outbox.append(frame)
+        self._bell.set()
+
     def body(self, frame: bytes) -> bytes:
+        if frame == messages.PONG:
+            self.pongs += 1
+            return messages.KEEP_ALIVE
         prefix = encoded(self.address)
         assert frame.startswith(prefix)
         return frame[len(prefix) :]
@@ -260,12 +269,18 @@ class Served:
         return client
 
     def hocuspocus(
-        self, address: str = "board", *, token: str = "", user: str | None = None
+        self,
+        address: str = "board",
+        *,
+        token: str = "",
+        user: str | None = None,
+        opened: bool = True,
     ) -> HocuspocusClient:
         """Connect a client of Hocuspocus."""
         ours, theirs = pair()
         client = HocuspocusClient(theirs, next(self._ids), address, token)
-        client.open()
+        if opened:
+            client.open()
 
         async def serve() -> None:
             await self.doors.serve_hocuspocus(ours, user=user)
