@@ -16,6 +16,13 @@ async function until (condition, what = condition.toString()) {
   }
 }
 
+/** JSON with the keys of objects in order: servers do not keep theirs. */
+function canonical (value) {
+  return JSON.stringify(value, (_, part) => part?.constructor === Object
+    ? Object.fromEntries(Object.entries(part).sort())
+    : part)
+}
+
 /** A client of y-websocket: { doc, provider, closed }. */
 function join (url, room, params = {}, options = {}) {
   const doc = options.doc ?? new Y.Doc()
@@ -33,7 +40,7 @@ function open (url, name, options = {}) {
   const doc = options.document ?? new Y.Doc()
   const client = { doc, failed: null, stateless: [] }
   const socket = options.websocketProvider ??
-    new HocuspocusProviderWebsocket({ url, WebSocketPolyfill: WebSocket, delay: 50 })
+    new HocuspocusProviderWebsocket({ url, WebSocketPolyfill: WebSocket, delay: 50, minDelay: 50 })
   client.socket = socket
   client.provider = new HocuspocusProvider({
     name,
@@ -50,7 +57,7 @@ function open (url, name, options = {}) {
 
 const scope = {
   Y, WebsocketProvider, HocuspocusProvider, HocuspocusProviderWebsocket, WebSocket,
-  until, join, open, kept: {}
+  until, canonical, join, open, kept: {}
 }
 const names = Object.keys(scope)
 
