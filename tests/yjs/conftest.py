@@ -20,6 +20,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 _HERE = Path(__file__).parent
+_FIELDS = _HERE.parents[1] / "docs" / "_static" / "crdtsync-fields.js"
 _NODE = shutil.which("node")
 
 
@@ -66,7 +67,7 @@ def node_folder() -> Path:
             timeout=280,
         )
         (folder / "installed").touch()
-    for script in _HERE.glob("*.mjs"):
+    for script in *_HERE.glob("*.mjs"), _FIELDS:
         shutil.copy(script, folder)
     return folder
 

@@ -6,6 +6,7 @@ import * as Y from 'yjs'
 import { WebsocketProvider } from 'y-websocket'
 import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import WebSocket from 'ws'
+import * as fields from './crdtsync-fields.js'
 
 const AsyncFunction = (async () => {}).constructor
 
@@ -57,7 +58,7 @@ function open (url, name, options = {}) {
 
 const scope = {
   Y, WebsocketProvider, HocuspocusProvider, HocuspocusProviderWebsocket, WebSocket,
-  until, canonical, join, open, kept: {}
+  until, canonical, join, open, fields, kept: {}
 }
 const names = Object.keys(scope)
 

@@ -144,6 +144,8 @@ class Connection:
             _logger.warning("a Yjs client broke the protocol: %s", error)
             self.close(MALFORMED, str(error))
             return
+        except TransportError as error:
+            _logger.debug("a Yjs client is gone: %s", error)
         except Exception:
             _logger.exception("a connection of a Yjs client ends because of a bug")
             self.close(BROKEN, "a fault of the server")

@@ -14,14 +14,19 @@ class MessageStream(Protocol):
     """
 
     async def receive(self) -> bytes | None:
-        """Return the next message; None when the other side has gone, in whatever way."""
+        """Return the next message; None when the other side has closed it.
 
-    async def send(self, message: bytes) -> None:
+        Raises:
+            TransportError: the other side is gone.
+            RemoteProtocolError: it has sent what it must not.
+        """
+
+    async def send(self, data: bytes, /) -> None:
         """Send a message; return when there is room for another.
 
         Raises:
-            TransportError: the other side has gone.
+            TransportError: the other side is gone.
         """
 
-    async def close(self, code: int, reason: str) -> None:
+    async def close(self, code: int = 1000, reason: str = "") -> None:
         """Close it. Does nothing if it is closed already, and raises nothing."""
