@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import anyio
 from websockets.asyncio.server import ServerConnection, serve
@@ -13,10 +13,15 @@ from websockets.exceptions import ConnectionClosed
 
 from crdtsync.errors import TransportError
 from crdtsync.server import Backend, Hub
-from crdtsync.server.yjs import Doors, YjsLimits
+from crdtsync.server.yjs import Doors, HocuspocusPath, YjsLimits, YWebsocketPath
 from crdtsync.transport.url import listen
 
 __all__ = ["Server", "serving"]
+
+
+class _Request(NamedTuple):
+    path: str
+    query: str
 
 
 class _Stream:
@@ -35,13 +40,13 @@ class _Stream:
             return None
         return message
 
-    async def send(self, message: bytes) -> None:
+    async def send(self, data: bytes, /) -> None:
         try:
-            await self._socket.send(message)
+            await self._socket.send(data)
         except ConnectionClosed as error:
             raise TransportError(f"the connection is gone: {error}") from error
 
-    async def close(self, code: int, reason: str) -> None:
+    async def close(self, code: int = 1000, reason: str = "") -> None:
         await self._socket.close(code, reason)
 
 
@@ -73,16 +78,16 @@ async def serving(
         hub = await stack.enter_async_context(Hub(backend, **options))
         doors = await stack.enter_async_context(Doors(hub, limits))
 
+        by_y_websocket, by_hocuspocus = YWebsocketPath(doors), HocuspocusPath(doors)
+
         async def handle(socket: ServerConnection) -> None:
             assert socket.request is not None
             url = urlsplit(socket.request.path)
-            params = {name: values[0] for name, values in parse_qs(url.query).items()}
-            stream, user = _Stream(socket), params.get("user")
             if url.path == "/hocuspocus":
-                await doors.serve_hocuspocus(stream, user=user)
+                await by_hocuspocus.serve(_Stream(socket), _Request("", url.query))
             else:
                 room = unquote(url.path.removeprefix("/yjs/"))
-                await doors.serve_y_websocket(stream, room, token=params.get("token"), user=user)
+                await by_y_websocket.serve(_Stream(socket), _Request(room, url.query))
 
         server = await stack.enter_async_context(
             serve(handle, "localhost", port, max_size=64 * 2**20, compression=None)

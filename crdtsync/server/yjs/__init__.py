@@ -5,8 +5,8 @@ What it writes becomes entries, in a log that the server keeps for it; what repl
 it as Yjs updates. It reads and writes the shared types of a document under their paths: a `Text`
 field `notes` is `doc.getText("notes")`.
 
-- `doors` is the way in, `entrance` tells who may go through; `y_websocket` and `hocuspocus` are the
-  two dialects of `messages`;
+- `doors` is the way in, from the paths of a web application (`web`); `entrance` tells who may go
+  through; `y_websocket` and `hocuspocus` are the two dialects of `messages`;
 - `connection` is one WebSocket, `member` its part in one document;
 - `room` is a document that somebody has open, `replay` how it comes from the log, `scribe` how
   changes get into the log, `recent` how they are told to the others.
@@ -15,5 +15,6 @@ field `notes` is `doc.getText("notes")`.
 from crdtsync.server.yjs.doors import Doors
 from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.stream import MessageStream
+from crdtsync.server.yjs.web import HocuspocusPath, YWebsocketPath
 
-__all__ = ["Doors", "MessageStream", "YjsLimits"]
+__all__ = ["Doors", "HocuspocusPath", "MessageStream", "YWebsocketPath", "YjsLimits"]

@@ -34,14 +34,14 @@ class End:
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             return None
 
-    async def send(self, message: bytes) -> None:
+    async def send(self, data: bytes, /) -> None:
         try:
-            await self.other.send_stream.send(message)
+            await self.other.send_stream.send(data)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise TransportError("gone") from error
         self.sent += 1
 
-    async def close(self, code: int, reason: str) -> None:
+    async def close(self, code: int = 1000, reason: str = "") -> None:
         if self.closed is None and self.other.closed is None:
             self.closed = code, reason
             self.other.closed = code, reason
