@@ -33,7 +33,7 @@ class Names:
 class Slow(MemoryBackend):
     """Stores when it may."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.may = anyio.Event()
 

@@ -28,6 +28,11 @@ class End:
         self.closed: tuple[int, str] | None = None
         self.sent = 0
 
+    @property
+    def code(self) -> int | None:
+        """The close code, if it is closed."""
+        return None if self.closed is None else self.closed[0]
+
     async def receive(self) -> bytes | None:
         try:
             return await self.inbox.receive()

@@ -63,4 +63,4 @@ async def test_what_is_no_presence_ends_the_connection():
         eve = served.y()
         eve.put(messages.awareness(b"\x01\x07\x01\x01{"))
         await until(lambda: eve.end.closed)
-        assert eve.end.closed[0] == 4400
+        assert eve.end.code == 4400

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pycrdt
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,14 +15,18 @@ STEPS = st.lists(
 )
 
 
+def new_doc(client_id: int) -> pycrdt.Doc[Any]:
+    return pycrdt.Doc(client_id=client_id)
+
+
 @given(STEPS, st.sampled_from([0, 60, 10_000]))
 def test_everybody_has_it_all_in_the_end(steps, bytes_max):
-    doc, recent = pycrdt.Doc(client_id=1), Recent(bytes_max)
+    doc, recent = new_doc(1), Recent(bytes_max)
     text = doc.get("text", type=pycrdt.Text)
     readers = [recent.join(number) for number in range(3)]
-    docs = [pycrdt.Doc(client_id=10 + number) for number in range(3)]
+    docs = [new_doc(10 + number) for number in range(3)]
 
-    def tell(number):
+    def tell(number: int) -> None:
         update = recent.take(readers[number], doc)
         if update is not None:
             docs[number].apply_update(update)
@@ -39,15 +45,11 @@ def test_everybody_has_it_all_in_the_end(steps, bytes_max):
             docs[who].apply_update(update)  # who wrote it has it
             recent.put(update, before, who or None)
             assert recent.kept_bytes <= bytes_max or len(recent._turns) == 1
-    recent.put(*last(doc), None)
+    before = doc.get_state()
+    text.insert(0, "!")
+    recent.put(doc.get_update(before), before, None)
     for number in range(3):
         tell(number)
         tell(number)
         assert str(docs[number].get("text", type=pycrdt.Text)) == str(text)
         assert docs[number].get_state() == doc.get_state()
-
-
-def last(doc):
-    before = doc.get_state()
-    doc.get("text", type=pycrdt.Text).insert(0, "!")
-    return doc.get_update(before), before
