@@ -39,6 +39,7 @@ from crdtsync.update.reader import (
 __all__ = ["Division", "Part", "deleting", "divide"]
 
 _UNIT_BYTES = 2  # of UTF-16
+_CLOCK_MAX = 2**31  # CRDT libraries count with 32 bits
 
 
 class Part(NamedTuple):
@@ -212,6 +213,8 @@ def _pieces(
     known = held.get(client, 0)
     for struct in section.structs:
         behind = clock + struct.length
+        if behind > _CLOCK_MAX:
+            raise ValueError(f"a CRDT update has no clocks above {_CLOCK_MAX:,}")
         if struct.length and behind > known and struct.info != SKIP:
             skipped = max(known - clock, 0)
             yield from _cut(update, struct, client, clock, skipped, bytes_max)

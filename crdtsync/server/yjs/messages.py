@@ -25,6 +25,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from crdtsync.errors import RemoteProtocolError
+from crdtsync.identity import REPLICA_ID_MAX
 from crdtsync.sync.awareness import NOBODY
 from crdtsync.update.encoding import Source, encoded
 
@@ -44,7 +45,6 @@ __all__ = [
     "Token",
     "Unknown",
     "awareness",
-    "closed",
     "let_in",
     "read_body",
     "read_frame",
@@ -60,6 +60,8 @@ __all__ = [
 _SYNC, _AWARENESS, _AUTH, _QUERY, _REPLY, _STATELESS = 0, 1, 2, 3, 4, 5
 _CLOSE, _STATUS, _PING, _PONG = 7, 8, 9, 10
 _STEP_ONE, _STEP_TWO, _UPDATE = 0, 1, 2
+
+_CLOCK_MAX = 2**31  # CRDT libraries count with 32 bits
 
 PING, PONG = bytes([_PING]), bytes([_PONG])
 KEEP_ALIVE = encoded(_AWARENESS, NOBODY)
@@ -186,6 +188,8 @@ def _read_state(data: bytes) -> dict[int, int]:
     state = {source.number(): source.number() for _ in range(source.number())}
     if not source.ended:
         raise ValueError("a state vector with something behind it")
+    if any(client > REPLICA_ID_MAX or clock > _CLOCK_MAX for client, clock in state.items()):
+        raise ValueError("a state vector with a number that is too large")
     return state
 
 
@@ -238,8 +242,3 @@ def stateless(payload: str) -> bytes:
 def status(*, stored: bool) -> bytes:
     """Tell whether a change is stored."""
     return encoded(_STATUS, int(stored))
-
-
-def closed(reason: str) -> bytes:
-    """Close one document of a Hocuspocus connection."""
-    return encoded(_CLOSE, reason)

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import pycrdt
 
+from crdtsync.document.crdt import panics_as_errors
+
 __all__ = ["Reader", "Recent", "united"]
 
 _MERGED_MAX = 64
@@ -105,7 +107,8 @@ class Recent:
         at, reader.at = reader.at - self._first, self.end
         if reader.since is not None:
             since, reader.since = reader.since, None
-            return doc.get_update(since)
+            with panics_as_errors():
+                return doc.get_update(since)
         if at == len(self._turns) - 1:  # as it is nearly always
             turn = self._turns[at]
             return None if turn.author is reader.author else turn.update
@@ -125,4 +128,7 @@ def united(updates: list[bytes], doc: pycrdt.Doc[Any], before: bytes) -> bytes:
     """
     if len(updates) == 1:
         return updates[0]
-    return doc.get_update(before) if len(updates) > _MERGED_MAX else pycrdt.merge_updates(*updates)
+    with panics_as_errors():
+        if len(updates) > _MERGED_MAX:
+            return doc.get_update(before)
+        return pycrdt.merge_updates(*updates)

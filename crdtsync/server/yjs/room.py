@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import anyio
 import pycrdt
 
+from crdtsync.document.crdt import panics_as_errors
 from crdtsync.errors import EntryError, LimitError, StorageError
 from crdtsync.log import Entry
 from crdtsync.server.backend import Backend, Row
@@ -27,7 +28,7 @@ from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.recent import Recent, united
 from crdtsync.server.yjs.replay import Replay
 from crdtsync.server.yjs.scribe import PART_BYTES_MAX, Author, Scribe
-from crdtsync.update import deleting, divide, nests_too_deeply
+from crdtsync.update import Division, deleting, divide, nests_too_deeply
 
 __all__ = ["Member", "Room", "Verdict", "Write"]
 
@@ -152,7 +153,8 @@ class Room:
 
     def difference(self, state: bytes) -> bytes:
         """Return what somebody lacks who has this state."""
-        return self._replay.doc.get_update(state)
+        with panics_as_errors():
+            return self._replay.doc.get_update(state)
 
     def has(self, update: bytes) -> bool:
         """Tell whether an update would change nothing. It may be anything."""
@@ -264,8 +266,9 @@ class Room:
             if nests_too_deeply(write.update):
                 raise ValueError("it nests too deeply, or cannot be read")
             division = divide(write.update, held, PART_BYTES_MAX)
+            _check_readable(division)
             await self.scribe.check(division, author)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:
             return _Draft(write, [], Verdict(reason=f"these changes cannot be read: {error}"))
         except EntryError as error:
             return _Draft(write, [], Verdict(reason=error.reason))
@@ -284,6 +287,17 @@ class Room:
             return _Draft(write, judged, Verdict(reason=refusals[0]))
         undone = {part.client: [(part.clock, part.end)] for part in division.parts}
         return _Draft(write, judged, Verdict(incomplete=incomplete, undo=deleting(undone)))
+
+
+def _check_readable(division: Division) -> None:
+    """Check that the CRDT library reads what we have read.
+
+    Raises:
+        ValueError: it does not.
+    """
+    with panics_as_errors():
+        for part in division.parts:
+            pycrdt.get_state(part.update)
 
 
 def _known(

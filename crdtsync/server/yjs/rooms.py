@@ -11,6 +11,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from crdtsync.clock import HybridLogicalClock
+from crdtsync.document.crdt import panics_as_errors
 from crdtsync.keys import DeviceKey
 from crdtsync.server.backend import Added
 from crdtsync.server.channel import Channels
@@ -98,18 +99,22 @@ class Rooms:
                 if not opening.is_ready:
                     await self._load(document, opening)
         except BaseException:
-            self._leave(document)
+            self._release(document, opening)
             raise
         assert opening.room is not None
         return opening.room
 
     def enter(self, room: Room) -> None:
-        """Join a room that is open."""
-        self._openings[room.document].users += 1
+        """Join a room once more."""
+        opening = self._openings.get(room.document)
+        if opening is not None and opening.room is room:
+            opening.users += 1
 
     def leave(self, room: Room) -> None:
         """Give a room back."""
-        self._leave(room.document)
+        opening = self._openings.get(room.document)
+        if opening is not None and opening.room is room:  # else it has failed
+            self._release(room.document, opening)
 
     def extend(self, added: Added) -> None:
         """Take in an addition to a log. Called in the order of offsets."""
@@ -134,19 +139,22 @@ class Rooms:
 
     async def _run(self, room: Room) -> None:
         try:
-            await room.run()
+            with panics_as_errors():
+                await room.run()
         except Exception:
             _logger.exception("document %r: its room ends because of a bug", room.document)
+            opening = self._openings.get(room.document)
+            if opening is not None and opening.room is room:
+                del self._openings[room.document]
             for member in list(room.members):
                 member.fail()
         finally:
             room.dispose()
+            self._channels.leave(room.channel)
 
-    def _leave(self, document: str) -> None:
-        opening = self._openings[document]
+    def _release(self, document: str, opening: _Opening) -> None:
         opening.users -= 1
         if opening.users == 0:
             del self._openings[document]
             if opening.room is not None:
                 opening.room.close()
-                self._channels.leave(opening.room.channel)

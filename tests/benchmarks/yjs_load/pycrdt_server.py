@@ -1,4 +1,4 @@
-"""pycrdt-websocket as it comes, in memory: python -m tests.benchmarks.yjs_load.pycrdt_server PORT."""
+"""pycrdt-websocket as it comes, in memory: python -m tests.benchmarks.yjs_load.pycrdt_server."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ from tests.server.yjs.harness import doors_of, until
 
 pytestmark = pytest.mark.anyio
 
+ROOT = b"\x01\x04text"
 GAPPED = b"\x01\x01" + encoded(2**52 + 1, 7) + b"\x04\x01\x04text\x01x\x00"
 
 
@@ -467,3 +468,38 @@ async def test_a_spoiled_document_is_read_anew_without_what_spoils_it():
         await until(lambda: str(bob.text) == "still good")
         late = served.y()
         await until(lambda: str(late.text) == "still good")
+
+
+async def test_a_room_that_fails_is_opened_anew():
+    backend = MemoryBackend()
+    async with doors_of(backend) as served:
+        ann = served.y()
+        await until(lambda: ann.synced)
+        (room,) = served.doors.rooms.open()
+        room._take = lambda rows: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+        ann.text.insert(0, "kept")
+        await until(lambda: ann.end.closed)
+        assert ann.end.code == 1013
+        bob = served.y()
+        await until(lambda: bob.synced)
+        assert str(bob.text) == "kept"
+        assert len(served.hub.channels) == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x05" + ROOT + encoded(b"{no JSON"),
+        b"\x00" + encoded(2**40),
+        b"\x02" + ROOT + encoded(1, b"1"),  # of which the CRDT library reads one more
+        b"\x07" + ROOT + b"\x63",
+    ],
+)
+async def test_what_the_crdt_library_would_not_read_is_never_stored(content):
+    backend = MemoryBackend()
+    async with doors_of(backend) as served:
+        eve = served.y()
+        eve.put(messages.update(b"\x01\x01\x05\x00" + content + b"\x00"))
+        await until(lambda: eve.end.closed)
+        assert "cannot be read" in eve.refusals[0]
+    assert await entries_of(backend) == []
