@@ -17,6 +17,7 @@ from crdtsync.server.channel import Channel
 from crdtsync.server.yjs import messages
 from crdtsync.server.yjs.connection import Connection
 from crdtsync.server.yjs.limits import YjsLimits
+from crdtsync.server.yjs.recent import Reader
 from crdtsync.server.yjs.room import Room, Verdict, Write
 from crdtsync.server.yjs.rooms import Rooms
 from crdtsync.server.yjs.scribe import Author
@@ -96,7 +97,7 @@ class Member:
         )
         self._limits = limits
         self._says = says
-        self._reader = room.recent.join(self)
+        self._reader: Reader | None = None  # from when the client has said what it has
         self._told_presence = 0
         self._has_shown = False
         room.members.add(self)
@@ -105,7 +106,7 @@ class Member:
         """Leave the room. What was submitted is stored all the same."""
         if self in self.room.members:
             self.room.members.discard(self)
-            self.room.recent.leave(self._reader)
+            self._read_no_more()
             self.room.presence.release(self, now + self._limits.presence_grace_s)
             self._connection.tellers.pop(self, None)
             self._rooms.leave(self.room)
@@ -136,9 +137,10 @@ class Member:
         return [self._says.frame(body) for body in self._news()]
 
     def _news(self) -> Iterator[bytes]:
-        update = self.room.recent.take(self._reader, self.room.doc)
-        if update is not None:
-            yield messages.update(update)
+        if self._reader is not None:
+            update = self.room.recent.take(self._reader, self.room.doc)
+            if update is not None:
+                yield messages.update(update)
         presence = self.room.presence
         if presence.version != self._told_presence:
             told, self._told_presence = self._told_presence, presence.version
@@ -153,6 +155,9 @@ class Member:
         match body:
             case messages.StepOne():
                 self._put(messages.step_two(self.room.difference(_state(body.state))))
+                # What comes later builds on what that holds, so it is told from here on.
+                self._read_no_more()
+                self._reader = self.room.recent.join(self)
             case messages.Changes():
                 self._hear_changes(body)
             case messages.Shown():
@@ -163,6 +168,10 @@ class Member:
                 self._put(messages.awareness(self.room.presence.since(0)))
             case _:
                 pass
+
+    def _read_no_more(self) -> None:
+        if self._reader is not None:
+            self.room.recent.leave(self._reader)
 
     def _pass_on(self, body: bytes) -> None:
         """Pass an app's message on to the others. Who may only read has nothing to say to them."""

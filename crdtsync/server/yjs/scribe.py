@@ -96,6 +96,7 @@ class Scribe:
         self._written: dict[int, Head] = {}  # heads of entries that are not stored yet
         self._owners: dict[int, _Owner] = {}
         self._depended: dict[int, dict[int, int]] = {}
+        self._latest: dict[str | None, int] = {}  # the log that a user has written last
 
     def see(self, time: int) -> None:
         """Take note of an entry's time: what is written from now on is later."""
@@ -190,8 +191,9 @@ class Scribe:
         return self._sealed(entries)
 
     async def _log_of(self, author: Author) -> int:
+        """Return the log for what names no client: of this one, if it is known; of its user."""
         if author.log is None or not await self.may_write(author.log, author):
-            author.log = new_replica_id()
+            author.log = self._latest.get(author.user) or new_replica_id()
         return author.log
 
     def _entry(self, log: int, update: bytes, depends: Iterable[int], author: Author) -> Entry:
@@ -213,6 +215,7 @@ class Scribe:
             extra=extra,
         )
         self._written[log] = Head(entry.seq, entry.hash)
+        self._latest[author.user] = log
         return entry
 
     def _dependencies(self, log: int, others: Iterable[int]) -> Iterator[Dependency]:

@@ -72,9 +72,9 @@ class Client:
         refusals: what it was refused, and why.
     """
 
-    def __init__(self, end: End, client_id: int) -> None:
+    def __init__(self, end: End, client_id: int, doc: pycrdt.Doc[Any] | None = None) -> None:
         self.end = end
-        self.doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=client_id)
+        self.doc: pycrdt.Doc[Any] = doc or pycrdt.Doc(client_id=client_id)
         self.client_id = client_id
         self.others: dict[int, str] = {}
         self.statuses: list[bool] = []
@@ -259,11 +259,12 @@ class Served:
         token: str | None = None,
         user: str | None = None,
         client_id: int | None = None,
+        doc: pycrdt.Doc[Any] | None = None,
         buffered: int = 1000,
     ) -> YClient:
-        """Connect a client of y-websocket."""
+        """Connect a client of y-websocket, with a document of its own if none is given."""
         ours, theirs = pair(buffered)
-        client = YClient(theirs, client_id or next(self._ids))
+        client = YClient(theirs, client_id or next(self._ids), doc)
         client.open()
 
         async def serve() -> None:
