@@ -10,6 +10,8 @@ through this package:
 - `channel` is a document as all its followers see it, `batch` what is sent to them,
   `subscription` how far each has got.
 
+Front ends that speak Yjs come in by the doors in `crdtsync.server.yjs`.
+
 No entry is decoded or encoded anywhere but at its push; nothing is queued for a connection but
 a cursor into the log.
 """

@@ -200,6 +200,16 @@ class Backend(Protocol):
             StorageError: it could not be stored.
         """
 
+    async def keep(self, name: str, value: bytes) -> bytes:
+        """Keep a small value for the server itself, unless one of that name is kept already.
+
+        Returns:
+            What is kept now.
+
+        Raises:
+            StorageError: it could not be stored.
+        """
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """Have every addition from now on reported to `watcher`; returns the cancel function.
 

@@ -43,6 +43,10 @@ class Hub:
         authenticator: tells who clients are; believes what they say, by default.
         names: names by which clients may know this server; None: any.
         policy: tells what users may do; everything by default.
+
+    Attributes:
+        channels: the documents.
+        door: tells who is let in, for whatever else serves the same documents.
     """
 
     def __init__(
@@ -55,9 +59,9 @@ class Hub:
         policy: AccessPolicy | None = None,
     ) -> None:
         self._backend = backend
-        self._door = Door(backend, authenticator, names, policy)
+        self.door = Door(backend, authenticator, names, policy)
         self.limits = limits or ServerLimits()
-        self._channels = Channels(backend, self.limits)
+        self.channels = Channels(backend, self.limits)
         self._sessions: set[Session] = set()
         self._clients: dict[bytes, Session] = {}
         self._unwatch: Callable[[], None] | None = None
@@ -66,13 +70,13 @@ class Hub:
     @property
     def believes(self) -> bool:
         """Whether clients are believed who they say they are: development mode."""
-        return self._door.believes
+        return self.door.believes
 
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._keep_time)
-        self._unwatch = self._channels.watch()
+        self._unwatch = self.channels.watch()
         return self
 
     async def __aexit__(
@@ -97,7 +101,7 @@ class Hub:
         if len(self._sessions) >= self.limits.connections_max:
             await self._turn_away(stream)
             return
-        session = Session(stream, self._door, self._channels, self.limits, self._greet)
+        session = Session(stream, self.door, self.channels, self.limits, self._greet)
         self._sessions.add(session)
         try:
             await session.run()

@@ -15,8 +15,8 @@ its id and its neighbours when it was made, and not on its content.
 
 from __future__ import annotations
 
+from crdtsync.update.encoding import encoded
 from crdtsync.update.reader import DELETED, FLAGS, GC, SKIP, Reader, Section, Struct
-from crdtsync.update.writer import encoded, write
 
 __all__ = ["neutralize"]
 
@@ -62,9 +62,11 @@ def neutralize(update: bytes) -> bytes:
     reader.deletions()
     # An empty struct takes no clock and no place, and CRDT libraries differ in what it does.
     emptied = [_emptied(struct) for struct in structs if struct.length]
-    return write(Section(client, clock, emptied) if emptied else None)
+    if not emptied:
+        return encoded(0, 0)
+    return encoded(1, len(emptied), client, clock) + b"".join(emptied) + encoded(0)
 
 
-def _emptied(struct: Struct) -> Struct:
+def _emptied(struct: Struct) -> bytes:
     info = struct.info if struct.info in {GC, SKIP} else struct.info & FLAGS | DELETED
-    return struct._replace(info=info, content=encoded(struct.length))
+    return bytes([info]) + encoded(*struct.place, struct.length)

@@ -287,6 +287,12 @@ async def test_nothing_refused_is_taken_to_be_known(backend):
     ]
 
 
+async def test_the_value_kept_first_is_kept(backend):
+    assert await backend.keep("door key", b"one") == b"one"
+    assert await backend.keep("door key", b"two") == b"one"
+    assert await backend.keep("other", b"two") == b"two"
+
+
 async def test_devices_are_bound_once_and_revoked_for_good(backend):
     first, other = Device(7, bytes(32), "ann"), Device(7, b"x" * 32, "bob")
     assert await backend.device(7) is None

@@ -56,6 +56,7 @@ class MemoryBackend:
         self._epoch = epoch if epoch is not None else secrets.token_bytes(EPOCH_BYTES)
         self._documents: dict[str, _Held] = {}
         self._devices: dict[int, Device] = {}
+        self._kept: dict[str, bytes] = {}
         self._watchers: list[Watcher] = []
 
     @property
@@ -150,6 +151,10 @@ class MemoryBackend:
         if device is not None:
             self._devices[replica] = device._replace(revoked=True)
         return device is not None
+
+    async def keep(self, name: str, value: bytes) -> bytes:
+        await checkpoint()
+        return self._kept.setdefault(name, value)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.append(watcher)

@@ -138,6 +138,9 @@ class SqliteBackend:
     async def revoke(self, replica: int) -> bool:
         return await self._committer.write(lambda: self._devices.revoke(replica), _tell_nobody)
 
+    async def keep(self, name: str, value: bytes) -> bytes:
+        return await self._committer.write(lambda: self._keep(name, value), _tell_nobody)
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
@@ -163,12 +166,13 @@ class SqliteBackend:
     # From here on: in the committer's thread, or before it was started.
 
     def _read_epoch(self) -> bytes:
-        with self._file.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO meta VALUES('epoch', ?)", (secrets.token_bytes(EPOCH_BYTES),)
-            )
-            epoch: bytes = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").get
-        return epoch
+        with self._file.transaction():
+            return self._keep("epoch", secrets.token_bytes(EPOCH_BYTES))
+
+    def _keep(self, name: str, value: bytes) -> bytes:
+        self._connection.execute("INSERT OR IGNORE INTO meta VALUES(?, ?)", (name, value))
+        kept: bytes = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).get
+        return kept
 
     def _append(self, document: str, entries: Sequence[Entry]) -> tuple[Appended, Added | None]:
         held = self._document(document)
