@@ -34,7 +34,7 @@ class YjsLimits:
 
     connections_max: int = 10_000
     rooms_max: int = 4096
-    message_bytes_max: int = 16 * 1024 * 1024
+    message_bytes_max: int = 4 * 1024 * 1024
     documents_max: int = 256
     unsent_bytes_max: int = 1024 * 1024
     unstored_bytes_max: int = 1024 * 1024
