@@ -77,6 +77,18 @@ class StoreFile:
         except apsw.Error as error:
             raise self.error(error) from error
 
+    def scrub(self) -> None:
+        """Let nothing be left, in the file or beside it, of what was overwritten or deleted.
+
+        In the file itself that is so from the commit on. What stays is the log of writes, which is
+        emptied here, unless another process reads from it at this moment.
+
+        Raises:
+            StorageError: it could not be emptied. What was committed is committed.
+        """
+        with self.errors(), contextlib.suppress(apsw.BusyError):
+            self.connection.pragma("wal_checkpoint(TRUNCATE)")
+
     @contextmanager
     def errors(self) -> Iterator[None]:
         """Turn apsw's errors into ours."""
@@ -135,6 +147,8 @@ def open_file(
         _check_format(connection, path, kind, new_allowed=not read_only)
         if not read_only:
             connection.pragma("journal_mode", "WAL")
+            # What is erased must not be found in the file. Logs hardly ever delete anything.
+            connection.pragma("secure_delete", True)
             connection.pragma("synchronous", _SYNCHRONOUS[durability])
             connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES[durability])
             connection.execute(schema)

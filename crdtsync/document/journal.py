@@ -60,10 +60,13 @@ class Journal(Loadable, Protocol):
     Attributes:
         sent: number up to which somebody else may have seen our entries.
         acknowledged: number up to which our entries can no longer be refused.
+        clamps: the times as of which clamped entries count, by (replica, seq). It is kept up to
+            date, and stays the same mapping.
     """
 
     sent: int
     acknowledged: int
+    clamps: Mapping[tuple[int, int], int]
 
     @property
     def users(self) -> Mapping[int, str]:

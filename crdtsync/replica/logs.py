@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import apsw
 
+from crdtsync.envelope import is_bare
 from crdtsync.log import Entry
 
 __all__ = ["SCHEMA", "SEQ_MAX", "LogTable", "Row", "digest_of"]
@@ -40,6 +41,10 @@ CREATE TABLE IF NOT EXISTS refused(
     place INTEGER PRIMARY KEY,
     reason TEXT NOT NULL,
     data BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS clamps(
+    place INTEGER PRIMARY KEY,
+    clamp INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS damaged(
     place INTEGER NOT NULL,
@@ -67,7 +72,7 @@ class Row(NamedTuple):
 
 def digest_of(entry: Entry) -> bytes:
     """Return what tells whether an entry's bytes are still those that were written."""
-    if entry.seal is None and entry.data[1]:
+    if is_bare(entry.data):
         return entry.hash[:DIGEST_BYTES]
     return hashlib.sha256(entry.data).digest()[:DIGEST_BYTES]
 
@@ -133,6 +138,9 @@ class LogTable:
                 for index, entry in enumerate(entries)
             ],
         )
+        for entry in entries:
+            if entry.clamp is not None:
+                self._clamp(logs[entry.replica], entry.seq, entry.clamp)
 
     def replace(self, log: int, entry: Entry) -> None:
         """Store an entry in place of the one of its number."""
@@ -140,6 +148,21 @@ class LogTable:
             "UPDATE entries SET digest = ?, data = ? WHERE place = ?",
             (digest_of(entry), entry.data, (log << _SEQ_BITS) | entry.seq),
         )
+        if entry.clamp is not None:
+            self._clamp(log, entry.seq, entry.clamp)
+
+    def _clamp(self, log: int, seq: int, clamp: int) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO clamps VALUES(?, ?)", ((log << _SEQ_BITS) | seq, clamp)
+        )
+
+    def clamps(self, log: int) -> dict[int, int]:
+        """Return the numbers of a log's clamped entries, and the times as of which they count."""
+        base = log << _SEQ_BITS
+        rows = self._connection.execute(
+            "SELECT place, clamp FROM clamps WHERE place > ? AND place <= ?", (base, base | SEQ_MAX)
+        )
+        return {place - base: clamp for place, clamp in rows}
 
     def last(self, log: int, replica: int) -> Row | None:
         """Return the newest entry of a replica's log."""

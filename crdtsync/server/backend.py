@@ -25,7 +25,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from crdtsync.log import Entry, Head, is_refused
+from crdtsync.envelope import is_marked
+from crdtsync.log import Entry, Head
 from crdtsync.server.devices import Device
 
 __all__ = ["EPOCH_BYTES", "Added", "Appended", "Backend", "Row", "State", "Stored", "Watcher"]
@@ -43,9 +44,9 @@ class Row(NamedTuple):
     data: bytes
 
     @property
-    def is_refused(self) -> bool:
-        """Whether the entry is kept without effect: then whoever holds it must be told."""
-        return is_refused(self.data)
+    def is_marked(self) -> bool:
+        """Whether the entry bears a mark: then whoever holds it must be told."""
+        return is_marked(self.data)
 
 
 class State(NamedTuple):
@@ -144,7 +145,7 @@ class Backend(Protocol):
         """
 
     async def covered(self, document: str, vector: Mapping[int, int]) -> int:
-        """Return an offset up to which a state vector covers every entry, and none is refused.
+        """Return an offset up to which a state vector covers every entry, and none is marked.
 
         The nearer to the first entry that is not covered, the less is read in vain; 0 is right
         for any vector.

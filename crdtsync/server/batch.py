@@ -28,10 +28,10 @@ class Batch:
         upto: the offset of its last entry.
         payload: the encoded Entries frame.
         tops: for each log in it, its highest number.
-        refused: there are refused entries in it, of which those who hold them must be told.
+        marked: there are marked entries in it, of which those who hold them must be told.
     """
 
-    __slots__ = ("_advance", "after", "document", "payload", "refused", "tops", "upto")
+    __slots__ = ("_advance", "after", "document", "marked", "payload", "tops", "upto")
 
     def __init__(self, document: str, after: int, rows: Sequence[Row]) -> None:
         self.document = document
@@ -39,7 +39,7 @@ class Batch:
         self.upto = rows[-1].offset
         self.payload = encode_entries(document, after, self.upto, (row.data for row in rows))
         self.tops = {row.replica: row.seq for row in rows}
-        self.refused = any(row.is_refused for row in rows)
+        self.marked = any(row.is_marked for row in rows)
         self._advance: bytes | None = None
 
     @property

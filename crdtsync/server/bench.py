@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from crdtsync.envelope import is_neutral
 from crdtsync.log import Entry
 from crdtsync.refusal import refuse
 from crdtsync.server.access import AccessPolicy, AllowAll, Decision, JudgedAction, decide
@@ -76,7 +77,7 @@ class Bench:
         judged = []
         for entry in entries:
             decision = may_write
-            if may_write and entry.refusal is None:
+            if may_write and not is_neutral(entry.data):
                 if entry.replica not in users:
                     device = await self._backend.device(entry.replica)
                     users[entry.replica] = None if device is None else device.user
@@ -94,7 +95,7 @@ class Bench:
             entry.replica,
             entry.name,
             arguments,
-            entry.time,
+            entry.when,
             entry.schema_version,
         )
         return decide(lambda: self._policy.judge(action, view))

@@ -19,6 +19,7 @@ from crdtsync.proof import Prover
 from crdtsync.server.backend import Added, Backend, Row, State
 from crdtsync.server.batch import Batch, BatchCache, fitting
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.timekeeper import Timekeeper
 from crdtsync.server.views import DocumentView
 
 __all__ = ["Channel", "Channels", "Follower"]
@@ -186,10 +187,14 @@ class Channels:
     Args:
         backend: where the logs are.
         limits: how large frames and their cache may be.
+
+    Attributes:
+        timekeeper: says as of when entries count that come in.
     """
 
     def __init__(self, backend: Backend, limits: ServerLimits) -> None:
         self.backend = backend
+        self.timekeeper = Timekeeper(limits.ahead_max_s)
         self._limits = limits
         self._cache = BatchCache(limits.cache_bytes_max)
         self._channels: dict[str, Channel] = {}

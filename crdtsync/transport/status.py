@@ -49,7 +49,7 @@ class ConnectionEvent:
     Attributes:
         kind: the new state, or `failed`: a document does not go on; `rejected`: the server keeps
             an entry of ours without effect; `gap`: a document is asked for again, because what
-            came of it has a hole.
+            came of it has a hole; `clock`: this device's clock is far from the server's.
         detail: a sentence for people.
         document: its name, where it is about one.
     """

@@ -272,7 +272,7 @@ async def test_nothing_refused_is_taken_to_be_known(backend):
     entries = author.write_many(4)
     stored = [*entries[:2], refuse(entries[2], "no"), entries[3]]
     await backend.append("board", stored)
-    assert [row.is_refused for row in await backend.read("board", 0, EVERYTHING)] == [
+    assert [row.is_marked for row in await backend.read("board", 0, EVERYTHING)] == [
         entry.refusal is not None for entry in stored
     ]
     for known in range(5):

@@ -113,13 +113,13 @@ class MemoryBackend:
         held = self._documents.get(document)
         if held is None:
             return 0
-        refused = next((row.offset - 1 for row in held.rows if row.is_refused), len(held.rows))
+        marked = next((row.offset - 1 for row in held.rows if row.is_marked), len(held.rows))
         lacking = [
             held.places[replica, vector.get(replica, 0) + 1][0] - 1
             for replica, head in held.heads.items()
             if vector.get(replica, 0) < head.seq
         ]
-        return min(refused, *lacking) if lacking else refused
+        return min(marked, *lacking) if lacking else marked
 
     async def documents(self) -> list[str]:
         await checkpoint()

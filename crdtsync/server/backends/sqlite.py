@@ -219,8 +219,8 @@ class SqliteBackend:
             ),
             default=held.position,
         )
-        refused = None if held.id is None else self._table.first_refused(held.id)
-        return covered if refused is None else min(covered, refused - 1)
+        marked = None if held.id is None else self._table.first_marked(held.id)
+        return covered if marked is None else min(covered, marked - 1)
 
     def _offset_of(self, held: _Document, replica: int, seq: int) -> int:
         assert held.id is not None

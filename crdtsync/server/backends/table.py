@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS entries(
     data BLOB NOT NULL,
     UNIQUE(document, replica, seq)
 );
-CREATE TABLE IF NOT EXISTS refused(
+CREATE TABLE IF NOT EXISTS marked(
     place INTEGER PRIMARY KEY
 );
 CREATE TABLE IF NOT EXISTS devices(
@@ -79,16 +79,16 @@ class EntryTable:
             "INSERT INTO entries(place, document, replica, seq, data) VALUES(?, ?, ?, ?, ?)",
             [(base | row.offset, document, row.replica, row.seq, row.data) for row in rows],
         )
-        refused = [(base | row.offset,) for row in rows if row.is_refused]
-        if refused:
-            self._connection.executemany("INSERT INTO refused(place) VALUES(?)", refused)
+        marked = [(base | row.offset,) for row in rows if row.is_marked]
+        if marked:
+            self._connection.executemany("INSERT INTO marked(place) VALUES(?)", marked)
         return rows
 
-    def first_refused(self, document: int) -> int | None:
-        """Return the offset of a document's first refused entry."""
+    def first_marked(self, document: int) -> int | None:
+        """Return the offset of a document's first marked entry."""
         base = document << _OFFSET_BITS
         first: int | None = self._connection.execute(
-            "SELECT min(place) FROM refused WHERE place > ? AND place < ?",
+            "SELECT min(place) FROM marked WHERE place > ? AND place < ?",
             (base, base + (1 << _OFFSET_BITS)),
         ).get
         return None if first is None else first - base
