@@ -60,13 +60,15 @@ class Journal(Loadable, Protocol):
     Attributes:
         sent: number up to which somebody else may have seen our entries.
         acknowledged: number up to which our entries can no longer be refused.
-        clamps: the times as of which clamped entries count, by (replica, seq). It is kept up to
-            date, and stays the same mapping.
     """
 
     sent: int
     acknowledged: int
-    clamps: Mapping[tuple[int, int], int]
+
+    @property
+    def clamps(self) -> Mapping[tuple[int, int], int]:
+        """The times as of which clamped entries count, by (replica, seq). Kept up to date."""
+        ...
 
     @property
     def users(self) -> Mapping[int, str]:

@@ -329,8 +329,10 @@ class Ledger:
         clamped: list[Entry] = []
         for came in marked:
             held = self._stored.at(came.replica, came.seq)
-            kept = held if held is None else reconciled(held, came, from_server=from_server)
-            if kept is not None and kept is not held:
+            if held is None:
+                continue
+            kept = reconciled(held, came, from_server=from_server)
+            if kept is not held:
                 (clamped if kept.extra == held.extra else neutral).append(kept)
         return neutral, clamped
 
