@@ -42,11 +42,17 @@ class StoreFile:
     """
 
     def __init__(
-        self, path: str, connection: apsw.Connection, lock: apsw.Connection | None
+        self,
+        path: str,
+        connection: apsw.Connection,
+        lock: apsw.Connection | None,
+        *,
+        lengthened: bool,
     ) -> None:
         self.path = path
         self.connection = connection
         self._lock = lock
+        self._lengthened = lengthened
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[apsw.Connection]:
@@ -88,6 +94,8 @@ class StoreFile:
         """
         with self.errors(), contextlib.suppress(apsw.BusyError):
             self.connection.pragma("wal_checkpoint(TRUNCATE)")
+            if self._lengthened:
+                _lengthen_log(self.connection)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -137,6 +145,7 @@ def open_file(
     if read_only and not os.path.exists(path):
         raise StorageError("there is no such file", path=path)
     lock = None if in_memory or read_only else _take_lock(path)
+    lengthened = durability == "power" and lock is not None
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     if lock is not None:
         _make_private(path)
@@ -152,7 +161,7 @@ def open_file(
             connection.pragma("synchronous", _SYNCHRONOUS[durability])
             connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES[durability])
             connection.execute(schema)
-            if durability == "power" and not in_memory:
+            if lengthened:
                 _lengthen_log(connection)
     except BaseException as error:
         if connection is not None:
@@ -162,7 +171,7 @@ def open_file(
         if isinstance(error, apsw.Error):
             raise _explain(error, path) from error
         raise
-    return StoreFile(path, connection, lock)
+    return StoreFile(path, connection, lock, lengthened=lengthened)
 
 
 def _make_private(path: str) -> None:

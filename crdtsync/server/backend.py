@@ -11,7 +11,8 @@ Promised by every backend, and proved by the conformance suite:
 - **idempotent**: an entry that is held already is no news, however often and by whomever it comes;
 - **contiguous and chained**: no gap in a log, no two entries of one number (`ForkError`);
 - **all or nothing per call** where `append` raises;
-- **watchers see every entry once**, in the order of offsets, after it has become durable.
+- **watchers see every entry once**, in the order of offsets, after it has become durable;
+- **erased is erased**: in whatever form and order an entry comes, its content is not held.
 
 Not promised, so never to be relied upon: offsets without gaps, transactions over two documents,
 cursors kept by the backend, any order between documents.
@@ -28,6 +29,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 from crdtsync.envelope import is_marked
 from crdtsync.log import Entry, Head
 from crdtsync.server.devices import Device
+from crdtsync.server.erasures import ErasureStore
 
 __all__ = ["EPOCH_BYTES", "Added", "Appended", "Backend", "Row", "State", "Stored", "Watcher"]
 
@@ -80,18 +82,27 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What watchers are told: the new rows of a document, and the heads of the logs they are in."""
+    """What watchers are told.
+
+    Attributes:
+        document: which document has grown.
+        rows: the new ones.
+        heads: of the logs that have grown with them.
+        rewritten: the rows are of entries that were held before in another form: what was read of
+            the document until now is not to be handed on.
+    """
 
     document: str
     rows: Sequence[Row]
     heads: Mapping[int, Head]
+    rewritten: bool = False
 
 
 Watcher: TypeAlias = Callable[[Added], None]
 """Called in the event loop's thread. It must not raise, block, or call the backend."""
 
 
-class Backend(Protocol):
+class Backend(ErasureStore, Protocol):
     """A storage engine for the server. Belongs to one event loop."""
 
     @property

@@ -81,6 +81,11 @@ class BatchCache:
             self._batches[document, after] = batch
         return batch
 
+    def forget(self, document: str) -> None:
+        """Keep no batch of a document: some of what is in them has changed."""
+        for key in [key for key in self._batches if key[0] == document]:
+            self._bytes -= _size(self._batches.pop(key))
+
     def put(self, batch: Batch) -> None:
         """Keep a batch, at the cost of those unused for longest."""
         key = batch.document, batch.after

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from crdtsync.update.reader import DELETED, FLAGS, GC, SKIP, Reader, Section, Struct
 
-__all__ = ["neutralize"]
+__all__ = ["emptied", "encoded", "neutralize"]
 
 
 def neutralize(update: bytes) -> bytes:
@@ -60,18 +60,19 @@ def neutralize(update: bytes) -> bytes:
     client, clock, structs = reader.section() if count else Section(0, 0, [])
     reader.deletions()
     # An empty struct takes no clock and no place, and CRDT libraries differ in what it does.
-    emptied = [_emptied(struct) for struct in structs if struct.length]
-    if not emptied:
-        return _encoded(0, 0)
-    return _encoded(1, len(emptied), client, clock) + b"".join(emptied) + _encoded(0)
+    left = [emptied(struct) for struct in structs if struct.length]
+    if not left:
+        return encoded(0, 0)
+    return encoded(1, len(left), client, clock) + b"".join(left) + encoded(0)
 
 
-def _emptied(struct: Struct) -> bytes:
+def emptied(struct: Struct) -> bytes:
+    """Return a struct that takes the same clocks in the same place, deleted."""
     info = struct.info if struct.info in {GC, SKIP} else struct.info & FLAGS | DELETED
-    return bytes([info]) + _encoded(*struct.place, struct.length)
+    return bytes([info]) + encoded(*struct.place, struct.length)
 
 
-def _encoded(*parts: int | bytes) -> bytes:
+def encoded(*parts: int | bytes) -> bytes:
     """Encode numbers, and bytes after their number."""
     data = bytearray()
     for part in parts:

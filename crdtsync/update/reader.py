@@ -64,12 +64,16 @@ class Struct(NamedTuple):
     """A run of clocks as an update holds it.
 
     `info` is the kind of its content, with `FLAGS`; `place` where it belongs, as the numbers and
-    the bytes that stand there; `length` how many clocks it takes.
+    the bytes that stand there; `length` how many clocks it takes. In the update it begins at
+    `start`, with its content from `content` up to `stop`.
     """
 
     info: int
     place: tuple[int | bytes, ...]
     length: int
+    start: int
+    content: int
+    stop: int
 
 
 class Section(NamedTuple):
@@ -95,7 +99,7 @@ class Reader:
 
     def __init__(self, update: bytes) -> None:
         self._data = update
-        self._at = 0
+        self.at = 0
 
     def number(self) -> int:
         """Read a number."""
@@ -120,10 +124,11 @@ class Reader:
                 self.number()
 
     def _struct(self) -> Struct:
-        info = self._byte()
-        if info in {GC, SKIP}:
-            return Struct(info, (), self.number())
-        return Struct(info, self._place(info), self._content(info & ~FLAGS))
+        start, info = self.at, self._byte()
+        place = () if info in {GC, SKIP} else self._place(info)
+        content = self.at
+        length = self.number() if info in {GC, SKIP} else self._content(info & ~FLAGS)
+        return Struct(info, place, length, start, content, self.at)
 
     def _place(self, info: int) -> tuple[int | bytes, ...]:
         place: list[int | bytes] = []
@@ -218,16 +223,16 @@ class Reader:
         return self._take(self.number())
 
     def _take(self, size: int) -> bytes:
-        start = self._at
-        self._at += size
-        if self._at > len(self._data):
+        start = self.at
+        self.at += size
+        if self.at > len(self._data):
             raise ValueError(_CUT_SHORT)
-        return self._data[start : self._at]
+        return self._data[start : self.at]
 
     def _byte(self) -> int:
         try:
-            byte = self._data[self._at]
+            byte = self._data[self.at]
         except IndexError:
             raise ValueError(_CUT_SHORT) from None
-        self._at += 1
+        self.at += 1
         return byte

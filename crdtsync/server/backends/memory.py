@@ -15,7 +15,8 @@ from operator import attrgetter
 
 from anyio.lowlevel import checkpoint
 
-from crdtsync.log import Entry, Head
+from crdtsync.document.erasure import erase
+from crdtsync.log import Entry, Head, decode_entry
 from crdtsync.server.admission import admit
 from crdtsync.server.backend import (
     EPOCH_BYTES,
@@ -27,6 +28,7 @@ from crdtsync.server.backend import (
     Watcher,
 )
 from crdtsync.server.devices import Device
+from crdtsync.server.erasures import Erasure
 
 __all__ = ["MemoryBackend"]
 
@@ -56,6 +58,7 @@ class MemoryBackend:
         self._epoch = epoch if epoch is not None else secrets.token_bytes(EPOCH_BYTES)
         self._documents: dict[str, _Held] = {}
         self._devices: dict[int, Device] = {}
+        self._erasures: dict[tuple[str, int, int], Erasure] = {}
         self._watchers: list[Watcher] = []
 
     @property
@@ -67,13 +70,16 @@ class MemoryBackend:
         held = self._documents.get(document) or _Held()
         admission = admit(entries, held.heads, held.hash_at)
         rows = []
-        for offset, entry in enumerate(admission.new, len(held.rows) + 1):
+        heads = held.heads | admission.heads
+        for offset, new in enumerate(admission.new, len(held.rows) + 1):
+            erasure = self._erasures.get((document, new.replica, new.seq))
+            entry = new if erasure is None else erase(new, erasure.reason, heads)
             rows.append(Row(offset, entry.replica, entry.seq, entry.data))
             held.places[entry.replica, entry.seq] = offset, entry.hash
         if rows:
             self._documents[document] = held
             held.rows += rows
-            held.heads |= admission.heads
+            held.heads = heads
             for watcher in list(self._watchers):
                 watcher(Added(document, rows, admission.heads))
         stored = {
@@ -120,6 +126,28 @@ class MemoryBackend:
             if vector.get(replica, 0) < head.seq
         ]
         return min(marked, *lacking) if lacking else marked
+
+    async def erase(self, erasure: Erasure) -> bool:
+        await checkpoint()
+        document, replica, seq, reason = erasure
+        self._erasures[document, replica, seq] = erasure
+        held = self._documents.get(document)
+        if held is None or (replica, seq) not in held.places:
+            return False
+        place = held.places[replica, seq][0] - 1
+        entry = decode_entry(held.rows[place].data)
+        erased = erase(entry, reason, held.heads)
+        if erased is not entry:
+            held.rows[place] = held.rows[place]._replace(data=erased.data)
+            row = Row(len(held.rows) + 1, replica, seq, erased.data)
+            held.rows.append(row)
+            for watcher in list(self._watchers):
+                watcher(Added(document, [row], {}, rewritten=True))
+        return True
+
+    async def erasures_due(self) -> list[Erasure]:
+        await checkpoint()
+        return []
 
     async def documents(self) -> list[str]:
         await checkpoint()
