@@ -93,7 +93,7 @@ class StoreFile:
             StorageError: it could not be emptied. What was committed is committed.
         """
         with self.errors(), contextlib.suppress(apsw.BusyError):
-            self.connection.pragma("wal_checkpoint(TRUNCATE)")
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             if self._lengthened:
                 _lengthen_log(self.connection)
 
