@@ -47,6 +47,8 @@ from crdtsync.limits import Limits
 __all__ = [
     "EMPTY_HEAD",
     "EMPTY_UPDATE",
+    "ERASED",
+    "REFUSED",
     "VERSION",
     "Cursor",
     "Dependency",

@@ -9,7 +9,8 @@ A mark is set before the server first stores the entry, so that whoever gets it 
 marked. Who had it before, from its author or from a peer, is sent it again. From then on:
 
 - what is erased stays erased, and what is refused stays without effect, whatever comes afterwards;
-- of two clamps the server's holds. A peer's is taken only where there is none.
+- of two clamps the server's holds, and so does what it has left of an erased entry. A peer's clamp
+  is taken only where there is none.
 
 So all who have synchronized with the server hold the same. Read next: `crdtsync.envelope` (where a
 clamp stands), `crdtsync.server.timekeeper` (who sets it).
@@ -38,7 +39,8 @@ def reconciled(held: Entry, came: Entry, *, from_server: bool) -> Entry:
     >>> reconciled(came, held, from_server=True) is came
     True
     """
-    kept = came if _weight(came) > _weight(held) else held
+    is_left = from_server and _weight(came) == _weight(held) and came.update != held.update
+    kept = came if is_left or _weight(came) > _weight(held) else held
     if kept.seal is None and held.seal is not None:
         kept = with_seal(kept, held.seal)
     clamp = held.clamp

@@ -13,8 +13,8 @@ Read next: `crdtsync.update` (what becomes of the CRDT update), `crdtsync.log` (
 from __future__ import annotations
 
 from crdtsync.codec import encode
-from crdtsync.envelope import NEUTRAL_VERSION, is_neutral, unwrap, wrap
-from crdtsync.log import EMPTY_UPDATE, REFUSED, Entry
+from crdtsync.envelope import NEUTRAL_VERSION, unwrap, wrap
+from crdtsync.log import EMPTY_UPDATE, ERASED, REFUSED, Entry
 from crdtsync.update import neutralize
 
 __all__ = ["REASON_LENGTH_MAX", "neutral_form", "refuse"]
@@ -27,7 +27,8 @@ def refuse(entry: Entry, reason: str) -> Entry:
     """Return an entry without its effect. The same entry and reason give the same bytes.
 
     Args:
-        entry: the entry; one that is refused or erased already is returned as it is.
+        entry: the entry. One that is refused already is returned as it is; one that was erased
+            stays that, and does not delete anything any more.
         reason: a sentence for its author.
 
     >>> from crdtsync.log import EMPTY_HEAD, make_entry
@@ -36,12 +37,14 @@ def refuse(entry: Entry, reason: str) -> Entry:
     >>> refused.refusal, refused.hash == entry.hash, refused.name
     ('this board is archived', True, 'add')
     """
-    if is_neutral(entry.data):
+    if entry.refusal is not None:
         return entry
     try:
         update = neutralize(entry.update)
     except ValueError:  # nobody could apply it; nor will they what builds on it
         update = EMPTY_UPDATE
+    if entry.erasure is not None:
+        return neutral_form(entry, update, ERASED, entry.erasure)
     return neutral_form(entry, update, REFUSED, reason)
 
 

@@ -21,12 +21,13 @@ from collections.abc import Mapping
 
 from crdtsync.document.presence import seen_by
 from crdtsync.document.slots import decode_slot, encode_slot, slot_key
+from crdtsync.errors import MalformedEntryError
 from crdtsync.limits import Limits
 from crdtsync.log import EMPTY_UPDATE, ERASED, Entry, Head
 from crdtsync.refusal import neutral_form
-from crdtsync.update import strip
+from crdtsync.update import neutralize, strip
 
-__all__ = ["erase"]
+__all__ = ["check_inert", "erase"]
 
 
 def erase(entry: Entry, reason: str, heads: Mapping[int, Head]) -> Entry:
@@ -47,7 +48,6 @@ def erase(entry: Entry, reason: str, heads: Mapping[int, Head]) -> Entry:
     if entry.erasure is not None:
         return entry
     known = {replica: head.seq for replica, head in heads.items()}
-    known[entry.replica] = max(entry.seq, known.get(entry.replica, 0))
     erased = neutral_form(entry, _stripped(entry, known), ERASED, reason)
     if len(erased.data) > max(len(entry.data), Limits().entry_bytes_max):
         # Many small slots have become larger. Rather than one that nobody takes:
@@ -55,7 +55,36 @@ def erase(entry: Entry, reason: str, heads: Mapping[int, Head]) -> Entry:
     return erased
 
 
+def check_inert(entry: Entry, known: Mapping[int, int]) -> None:
+    """Check that a refused entry has no effect, and that an erased one writes nothing.
+
+    Its hash says nothing of what is left of it: somebody could put anything there, in its author's
+    name and past those who judge actions.
+
+    Args:
+        entry: the entry.
+        known: a state vector of what is held, or comes before it.
+
+    Raises:
+        MalformedEntryError: it has.
+    """
+    try:
+        bare = neutralize(entry.update)
+    except ValueError:
+        bare = None
+    if entry.update not in {bare, EMPTY_UPDATE} and (
+        entry.erasure is None or entry.update != _stripped(entry, known)
+    ):
+        raise MalformedEntryError(
+            "it was refused or erased, but still writes something",
+            document=entry.document,
+            replica=entry.replica,
+            seq=entry.seq,
+        )
+
+
 def _stripped(entry: Entry, known: Mapping[int, int]) -> bytes:
+    known = {**known, entry.replica: max(entry.seq, known.get(entry.replica, 0))}
     try:
         return strip(entry.update, lambda value: _left(value, entry, known))
     except ValueError:  # nobody could apply it; nor will they what builds on it

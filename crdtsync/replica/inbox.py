@@ -11,7 +11,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from crdtsync.envelope import is_marked
+from crdtsync.document.erasure import check_inert
+from crdtsync.envelope import is_marked, is_neutral
 from crdtsync.errors import EntryError, ForkError, MalformedEntryError, SequenceGapError
 from crdtsync.limits import Limits
 from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, decode_entries
@@ -230,12 +231,22 @@ class Batch:
         self._hash_of = hash_of
 
     def add(self, entry: Entry) -> None:
-        """Take in an entry that follows."""
+        """Take in an entry that follows.
+
+        Raises:
+            MalformedEntryError: it was refused or erased, but still writes something.
+        """
+        self._check(entry)
         self.entries.append(entry)
         self._by_log[entry.replica].append(entry)
 
     def mark(self, entry: Entry) -> None:
-        """Take in an entry that is held already, and has come with a mark."""
+        """Take in an entry that is held already, and has come with a mark.
+
+        Raises:
+            MalformedEntryError: it was refused or erased, but still writes something.
+        """
+        self._check(entry)
         stored = self._heads.get(entry.replica, EMPTY_HEAD).seq
         if entry.seq <= stored:
             self.marked.append(entry)
@@ -244,6 +255,11 @@ class Batch:
         before = new[entry.seq - stored - 1]
         new[entry.seq - stored - 1] = after = reconciled(before, entry, from_server=True)
         self.entries[self.entries.index(before)] = after
+
+    def _check(self, entry: Entry) -> None:
+        if entry.extra and is_neutral(entry.data):
+            heads = {**self._heads, **self.ends()}
+            check_inert(entry, {replica: head.seq for replica, head in heads.items()})
 
     def ends(self) -> dict[int, Head]:
         """Return the ends of the logs that the new entries are in."""

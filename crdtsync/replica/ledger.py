@@ -333,7 +333,8 @@ class Ledger:
                 continue
             kept = reconciled(held, came, from_server=from_server)
             if kept is not held:
-                (clamped if kept.extra == held.extra else neutral).append(kept)
+                same = (kept.extra, kept.update) == (held.extra, held.update)
+                (clamped if same else neutral).append(kept)
         return neutral, clamped
 
     def refuse(self, seq: int, reason: str) -> None:

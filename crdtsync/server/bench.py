@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from crdtsync.envelope import is_neutral
 from crdtsync.log import Entry
 from crdtsync.refusal import refuse
 from crdtsync.server.access import AccessPolicy, AllowAll, Decision, JudgedAction, decide
@@ -77,7 +76,7 @@ class Bench:
         judged = []
         for entry in entries:
             decision = may_write
-            if may_write and not is_neutral(entry.data):
+            if may_write and entry.refusal is None:
                 if entry.replica not in users:
                     device = await self._backend.device(entry.replica)
                     users[entry.replica] = None if device is None else device.user

@@ -19,7 +19,7 @@ from crdtsync.errors import CorruptLogError, CrdtSyncError, StorageError
 from crdtsync.log import Entry
 from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channels
-from crdtsync.server.intake import check_logs, failure_code, read_push
+from crdtsync.server.intake import check_logs, check_marks, failure_code, read_push
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.subscription import Subscription, subscribe
 from crdtsync.sync import Check, Push, ServerProtocol, Subscribe, Unsubscribe
@@ -179,6 +179,7 @@ class Documents:
             check_logs(entries, subscription.channel, self._limits)
             subscription.offered(entries)
             await subscription.channel.check_seals(entries)
+            check_marks(entries, subscription.channel)
             entries = self._channels.timekeeper.clamped(entries)
             entries = await self._bench.judge(entries, subscription.channel)
             appended = await self._backend.append(document, entries)

@@ -1,7 +1,7 @@
 """A push into a real server file: sealed, and judged; floor = the same push without that.
 
-From the bytes that arrive to the commit that is flushed to the disk. Sealing, which is the author's,
-counts as well.
+From the bytes that arrive to the commit that is flushed to the disk. Sealing, which is the
+author's, counts as well.
 """
 
 from __future__ import annotations

@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pycrdt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync import Counter, Document, List, Record, Replica, Set, Table, Text, field
 from crdtsync.document.erasure import erase
+from crdtsync.document.slots import Slot, encode_slot, slot_key
+from crdtsync.errors import MalformedEntryError
 from crdtsync.log import (
     EMPTY_HEAD,
     EMPTY_UPDATE,
+    ERASED,
+    REFUSED,
     Cursor,
     Entry,
     Head,
@@ -22,7 +27,7 @@ from crdtsync.log import (
     with_clamp,
     with_seal,
 )
-from crdtsync.refusal import refuse
+from crdtsync.refusal import neutral_form, refuse
 from crdtsync.strategies import KeepAll, Merge, RemoveWins
 from crdtsync.update.reader import Reader
 
@@ -88,7 +93,6 @@ def test_the_content_is_gone_and_header_hash_seal_and_clamp_stay() -> None:
         assert erase(erased, "again", {}) is erased
         refused = refuse(entry, "no")
         assert erase(refused, "by order", {}).erasure == "by order"
-        assert refuse(erased, "no") is erased
 
 
 def test_everybody_shows_it_without_and_nobody_keeps_it() -> None:
@@ -183,11 +187,7 @@ def test_a_tombstone_stands(action: str) -> None:
 
 def test_a_slot_can_hide_nothing_that_it_only_claims_to_have_seen() -> None:
     """What is kept of a slot are numbers of writes that there are, and nothing else."""
-    from crdtsync.document.slots import Slot, encode_slot, slot_key
-
     tale = int.from_bytes(SECRET.encode(), "big")
-    import pycrdt
-
     made = []
     for slot in (
         Slot(9, 7, 1, 0, [[7, 1], [5, tale]]),
@@ -208,6 +208,65 @@ def test_a_slot_can_hide_nothing_that_it_only_claims_to_have_seen() -> None:
 def test_an_update_that_nobody_can_read_becomes_none() -> None:
     entry = make_entry("b", 7, EMPTY_HEAD, 1, "a", b"\x01\x01\x07\x00\xff")
     assert erase(entry, "no", {}).update == EMPTY_UPDATE
+
+
+def test_who_may_not_write_cannot_delete_by_it_either() -> None:
+    with Replica() as replica:
+        board = replica.document(Board, "b")
+        board.name = "stands"
+        board.name = SECRET
+        erased = erase(nth(board), "by order", replica.ledger("b").heads)
+        assert not erased.update.endswith(b"\x00")
+        powerless = refuse(erased, "you may only read this")
+        assert (powerless.erasure, powerless.update[-1]) == ("by order", 0)
+        # Of two erased forms the server's holds, for those who have heard of the other as well.
+        ledger = replica.ledger("b")
+        ledger.receive([erased.data], CURSOR)
+        assert board.name == ""
+        ledger.receive([powerless.data])
+        assert board.name == ""
+        ledger.receive([powerless.data], CURSOR)
+        assert board.name == "stands"
+        assert replica.verify() == []
+
+
+@pytest.mark.parametrize("mark", [REFUSED, ERASED])
+@pytest.mark.parametrize("held", [True, False])
+def test_nobody_writes_under_the_cover_of_a_mark(mark: str, held: bool) -> None:
+    """The hash says nothing of what is left of a marked entry, so that must write nothing."""
+    with Replica() as ann, Replica() as bob:
+        hers, his = ann.document(Board, "b"), bob.document(Board, "b")
+        hers.name = "hers"
+        if held:
+            ann.merge(bob)
+        with Replica() as forger:
+            board = forger.document(Board, "b")
+            board.name = "forged"
+            forged = nth(board).update.replace(_varuint(forger.id), _varuint(ann.id))
+        entry = neutral_form(nth(hers), forged, mark, "no")
+        with pytest.raises(MalformedEntryError, match="still writes something"):
+            bob.ledger("b").receive([entry.data], CURSOR)
+        assert his.name == ("hers" if held else "")
+        assert bob.verify() == []
+
+
+def _varuint(value: int) -> bytes:
+    return pycrdt.write_var_uint(value)
+
+
+def test_a_marked_entry_may_come_before_what_it_names() -> None:
+    """It is checked when all that it knew of is here."""
+    with Replica() as ann, Replica() as bob, Replica() as third:
+        hers, his = ann.document(Board, "b"), bob.document(Board, "b")
+        hers.plain = "hers"
+        ann.merge(bob)
+        his.plain = SECRET
+        erased = erase(nth(his), "by order", bob.ledger("b").heads)
+        assert len(erased.update) > len(refuse(nth(his), "no").update) + 8  # it hides hers
+        ledger = third.ledger("b")
+        assert ledger.receive([erased.data]).held == 1
+        ledger.receive([nth(hers).data])
+        assert [entry.erasure for entry in third.document(Board, "b").log] == [None, "by order"]
 
 
 def ends(update: bytes) -> tuple[int, ...]:
