@@ -18,6 +18,7 @@ a cursor into the log.
 
 from crdtsync.server.backend import Added, Appended, Backend, Row, State, Stored, Watcher
 from crdtsync.server.backends import MemoryBackend, SqliteBackend
+from crdtsync.server.erasures import Erasure
 from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.serve import serve
@@ -27,6 +28,7 @@ __all__ = [
     "Added",
     "Appended",
     "Backend",
+    "Erasure",
     "Hub",
     "MemoryBackend",
     "Row",

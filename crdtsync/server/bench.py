@@ -109,7 +109,7 @@ class Bench:
             entry.replica,
             entry.name,
             arguments,
-            entry.time,
+            entry.when,
             entry.schema_version,
         )
         return decide(lambda: self._policy.judge(action, view))

@@ -14,7 +14,7 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 
-from crdtsync.errors import StorageError, TransportError
+from crdtsync.errors import CrdtSyncError, StorageError, TransportError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
@@ -144,6 +144,15 @@ class Hub:
             for session in self._sessions:
                 session.check(now)
             await self._end_revoked()
+            await self._erase_due()
+
+    async def _erase_due(self) -> None:
+        """Erase what another process has asked to be erased."""
+        try:
+            for erasure in await self._backend.erasures_due():
+                await self._backend.erase(erasure)
+        except CrdtSyncError as error:
+            _logger.error("something is to be erased, and cannot be: %s", error)
 
     async def _end_revoked(self) -> None:
         """End the connections of devices that were revoked meanwhile, by whatever process."""

@@ -110,12 +110,12 @@ class Subscription:
         rows = rows[: fitting(rows, document, frame_bytes_max)]
         upto = rows[-1].offset
         lacked = (
-            row.data for row in rows if row.seq > self._vector.get(row.replica, 0) or row.is_refused
+            row.data for row in rows if row.seq > self._vector.get(row.replica, 0) or row.is_marked
         )
         return upto, encode_entries(document, cursor, upto, lacked)
 
     def _frame(self, batch: Batch) -> tuple[int, bytes]:
-        if self._pushed and not batch.refused and covers(self._pushed, batch.tops):
+        if self._pushed and not batch.marked and covers(self._pushed, batch.tops):
             return batch.upto, batch.advance
         return batch.upto, batch.payload
 

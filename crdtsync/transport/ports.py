@@ -47,6 +47,11 @@ class ReceivedPort(Protocol):
         """How many wait for their causal past."""
         ...
 
+    @property
+    def clamped(self) -> int:
+        """How many of ours, held before, count as of an earlier time now."""
+        ...
+
 
 class LedgerPort(Protocol):
     """One document's logs."""

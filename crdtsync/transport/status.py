@@ -50,7 +50,8 @@ class ConnectionEvent:
         kind: the new state, or `failed`: a document does not go on; `rejected`: the server keeps
             an entry of ours without effect; `mended`: a copy of this store had gone on with a log
             of ours, and what both did counts now; `rotated`: we go on under another id, because of
-            a copy; `gap`: a document is asked for again, because what came of it has a hole.
+            a copy; `gap`: a document is asked for again, because what came of it has a hole;
+            `clock`: this device's clock is far from the server's.
         detail: a sentence for people.
         document: its name, where it is about one.
     """

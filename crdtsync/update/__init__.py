@@ -2,11 +2,11 @@
 
 An update is opaque to most of crdtsync: the CRDT library made it, and the CRDT library applies it.
 Some things have to be known without that library, on a server too: whether reading an update would
-end the process; what is left of it where its action was refused; what it is under another author's
-id; and who wrote what in it, where it comes from a Yjs client and several have.
+end the process; what is left of it where its action was refused, or erased; what it is under
+another author's id; and who wrote what in it, where it comes from a Yjs client and several have.
 
-Read next: `crdtsync.update.reader` (the encoding), then `nesting`, `neutral`, `reauthor` and
-`division`, one for each.
+Read next: `crdtsync.update.reader` (the encoding), then `nesting`, `neutral`, `stripped`,
+`reauthor` and `division`, one for each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from crdtsync.update.neutral import neutralize
 from crdtsync.update.reader import NESTING_MAX
 from crdtsync.update.reauthor import Moves, read_parts, reauthor
 from crdtsync.update.runs import Runs
+from crdtsync.update.stripped import strip
 from crdtsync.update.writer import Deletion, write
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "neutralize",
     "read_parts",
     "reauthor",
+    "strip",
     "write",
 ]

@@ -29,7 +29,7 @@ class Replay:
         offset: up to which offset of the log it goes.
         clocks: how many structs of each client it holds.
         deleted: which of them are deleted.
-        latest: the latest time of an entry.
+        latest: the latest time as of which an entry counts.
     """
 
     def __init__(self, document: str) -> None:
@@ -88,7 +88,7 @@ class Replay:
         if not apply_entries(self.doc, entries):
             return None
         self.clocks = clocks(self.doc)
-        self.latest = max([self.latest, *(entry.time for entry in entries)])
+        self.latest = max([self.latest, *(entry.when for entry in entries)])
         return entries
 
 

@@ -21,7 +21,7 @@ import pycrdt
 from crdtsync.document.crdt import panics_as_errors
 from crdtsync.errors import EntryError, LimitError, StorageError
 from crdtsync.log import Entry
-from crdtsync.server.backend import Backend, Row
+from crdtsync.server.backend import Added, Backend, Row
 from crdtsync.server.channel import Channel
 from crdtsync.server.presence import Presence
 from crdtsync.server.yjs.limits import YjsLimits
@@ -141,9 +141,10 @@ class Room:
         """
         await self._replay.read(self._backend)
 
-    def extend(self, rows: Sequence[Row]) -> None:
-        """Take note that the log has grown."""
-        self._arrived += rows
+    def extend(self, added: Added) -> None:
+        """Take note that the log has grown, or that something in it is not what it was."""
+        self._arrived += added.rows
+        self._spoiled |= added.rewritten
         self._bell.set()
 
     def submit(self, write: Write) -> None:

@@ -120,7 +120,7 @@ class Rooms:
         """Take in an addition to a log. Called in the order of offsets."""
         opening = self._openings.get(added.document)
         if opening is not None and opening.room is not None:
-            opening.room.extend(added.rows)
+            opening.room.extend(added)
 
     async def _load(self, document: str, opening: _Opening) -> None:
         channel = await self._channels.join(document)

@@ -20,6 +20,7 @@ from crdtsync.proof import Prover
 from crdtsync.server import Backend, MemoryBackend, SqliteBackend
 from crdtsync.server.access import ALLOWED, Level, PatternPolicy, Rule, refused
 from crdtsync.server.devices import Device
+from crdtsync.server.erasures import Erasure
 from crdtsync.server.yjs import YjsLimits, messages
 from crdtsync.structs import check_structs
 from crdtsync.transport.listener import listen
@@ -87,6 +88,23 @@ async def test_two_who_open_a_new_room_at_the_same_instant_both_get_in():
             other.text.insert(0, "2")
         await until(lambda: all(len(one.text) == 2 == len(other.text) for one, other in pairs))
         assert all(str(one.text) == str(other.text) for one, other in pairs)
+
+
+async def test_what_is_erased_goes_from_open_rooms_and_their_clients():
+    backend = MemoryBackend()
+    async with doors_of(backend) as served:
+        ann, bob = served.y(), served.y()
+        await until(lambda: ann.synced and bob.synced)
+        ann.text.insert(0, "secret")
+        await until(lambda: str(bob.text) == "secret")
+        bob.text.insert(6, " and plain")
+        await until(lambda: str(ann.text) == "secret and plain")
+        assert await backend.erase(Erasure("board", ann.client_id, 1, "by order"))
+        await until(lambda: str(ann.text) == " and plain" == str(bob.text))
+        late = served.y()
+        await until(lambda: str(late.text) == " and plain")
+        late.text.insert(0, "plain")
+        await until(lambda: str(ann.text) == "plain and plain")
 
 
 async def test_a_room_goes_with_the_last_and_comes_back_from_the_log():
