@@ -1,4 +1,4 @@
-"""The command line: `crdtsync demo`, `serve`, `show`, `log`, `verify`, and others.
+"""The command line: `crdtsync demo`, `serve`, `show`, `log`, `history`, `diff` and others.
 
 One module per command, each a thin skin: it reads arguments, calls the library, and shows what
 came of it. What they have in common (JSON, exit codes, errors as one line) is in `output`.
@@ -11,7 +11,9 @@ import click
 from crdtsync.cli.compare import compare
 from crdtsync.cli.demo import demo
 from crdtsync.cli.devices import devices
+from crdtsync.cli.diff import diff
 from crdtsync.cli.erase import erase
+from crdtsync.cli.history import history
 from crdtsync.cli.log import log
 from crdtsync.cli.output import CommandGroup
 from crdtsync.cli.serve import serve
@@ -35,5 +37,5 @@ def main() -> None:
     """
 
 
-for _command in (demo, serve, show, log, verify, compare, devices, erase):
+for _command in (demo, serve, show, log, history, diff, verify, compare, devices, erase):
     main.add_command(_command)

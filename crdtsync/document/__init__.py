@@ -5,13 +5,16 @@ Read `schema` (what is declared), `node` (the materialized state), `action` (wha
 """
 
 from crdtsync.document.action import action
+from crdtsync.document.authors import Authored
 from crdtsync.document.caveats import Caveat
 from crdtsync.document.change import Change
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.counter import Counter
 from crdtsync.document.declaration import field
 from crdtsync.document.described import check_kinds, described_document
+from crdtsync.document.difference import Difference
 from crdtsync.document.document import Document
+from crdtsync.document.editing import TextStep
 from crdtsync.document.history import Log, PastAction
 from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.lists import List
@@ -22,12 +25,15 @@ from crdtsync.document.schema import Schema
 from crdtsync.document.sets import Set
 from crdtsync.document.table import Table
 from crdtsync.document.text import Text
+from crdtsync.document.timeline import Version
 
 __all__ = [
+    "Authored",
     "Caveat",
     "Change",
     "Conflict",
     "Counter",
+    "Difference",
     "Document",
     "Journal",
     "List",
@@ -41,6 +47,8 @@ __all__ = [
     "Snapshot",
     "Table",
     "Text",
+    "TextStep",
+    "Version",
     "action",
     "check_kinds",
     "described_document",

@@ -18,28 +18,28 @@ import pycrdt
 
 from crdtsync.codec import check_value
 from crdtsync.document.action import Action, JoinedAction, NestedAction, current_action
-from crdtsync.document.causality import causal_past
+from crdtsync.document.causality import Causality
 from crdtsync.document.caveats import Caveat, caveats
 from crdtsync.document.change import Change, Observers
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.crdt import clocks
 from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.materialize import (
+    Material,
     apply_entries,
     materialize,
     paused_collection,
     slot_events,
 )
 from crdtsync.document.node import Edit, Node
-from crdtsync.document.past import view_at
 from crdtsync.document.path import Path
 from crdtsync.document.record import RecordNode
 from crdtsync.document.schema import Schema
 from crdtsync.document.table import TableEdit
 from crdtsync.document.view import NO_EFFECTS, View
-from crdtsync.document.writer import Writer
+from crdtsync.document.writer import Withdrawal, Writer
 from crdtsync.errors import ActionError, StorageError
-from crdtsync.log import Entry
+from crdtsync.log import EMPTY_UPDATE, Entry
 
 __all__ = ["LiveDocument"]
 
@@ -61,13 +61,19 @@ class LiveDocument:
         schema: what its class declares.
         journal: the log.
         schema_version: written into every entry.
+
+    Attributes:
+        causality: the causal order of the log.
+        view: what is shown.
+        near: a state of the document shortly before what was undone last.
     """
 
     def __init__(self, schema: Schema, journal: Journal, schema_version: int) -> None:
         self.schema = schema
         self.journal = journal
         self.observers = Observers()
-        self._schema_version = schema_version
+        self.schema_version = schema_version
+        self.causality = Causality(journal)
         self.view = View(schema, journal.users, schema_version, journal.clamps)
         self._action: Action | None = None
         self._announced = False
@@ -107,12 +113,6 @@ class LiveDocument:
     def caveats(self) -> list[Caveat]:
         """Return what is not read here as it was meant."""
         return caveats(self.view, self._without_effect)
-
-    def replaced(self, path: Path, replica: int, seq: int) -> Any:
-        """Return what a field held when an entry wrote it."""
-        past = causal_past(self.journal.entries(), replica, seq)
-        view = view_at(self.journal, self.schema, self._schema_version, past)
-        return view.at(path).plain()
 
     def observe(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Tell `callback` of every change from now on."""
@@ -224,7 +224,7 @@ class LiveDocument:
         assert self._action is action
         self._action = None
         try:
-            if commit and action.edits:
+            if commit and (action.edits or action.always):
                 self._commit(action)
         finally:
             if self._deferred:
@@ -238,17 +238,18 @@ class LiveDocument:
         time = journal.tick()
         updates = self._capture.updates = []
         try:
-            with Writer(self._doc, view.slots, journal, seq, time, self._schema_version) as writer:
+            with Writer(self._doc, view.slots, journal, seq, time, self.schema_version) as writer:
                 for node, edit in action.edits.items():
-                    node.write(writer, edit)
+                    if isinstance(edit, Withdrawal):
+                        writer.withdraw(edit)
+                    else:
+                        node.write(writer, edit)
                 if not self._announced:
                     self._announce(writer)
-            if not updates:
+            if not (updates or action.always):
                 return
-            update = updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
-            entry = journal.record(
-                time, action.name, action.arguments, update, self._schema_version
-            )
+            update = _joined(updates)
+            entry = journal.record(time, action.name, action.arguments, update, self.schema_version)
             effects = view.install(writer.installs, tell=bool(self.observers))
             self._announced = True
             self._grow(len(entry.data))
@@ -268,7 +269,7 @@ class LiveDocument:
         """Say in the document by which rules our schema version is to be read."""
         rules = self.view.judges.unannounced()
         if rules is not None:
-            writer.put_own(self.view.announcement(self._schema_version), rules)
+            writer.put_own(self.view.announcement(self.schema_version), rules)
 
     # --- following -----------------------------------------------------------------------------
 
@@ -312,6 +313,7 @@ class LiveDocument:
 
     def renew(self) -> None:
         """Materialize the document anew, because the log says something else now."""
+        self.causality = Causality(self.journal)
         try:
             self.load()
         except BaseException:
@@ -339,7 +341,7 @@ class LiveDocument:
                 "not know is kept, see caveats()",
                 self.journal.name,
                 newest,
-                self._schema_version,
+                self.schema_version,
             )
 
     # --- loading -------------------------------------------------------------------------------
@@ -348,8 +350,9 @@ class LiveDocument:
         """Materialize the document from its log."""
         self._deferred.clear()
         self._let_go()
+        self.near: Snapshot | None = None
         with paused_collection():
-            material = materialize(self.journal)
+            material = self._materialize()
             self.view.show(material.doc, material.slots)
         self._doc = material.doc
         self._subscription = self._doc.observe(self._capture)
@@ -358,6 +361,9 @@ class LiveDocument:
         self._tail_bytes = material.tail_bytes
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()
+
+    def _materialize(self) -> Material:
+        return materialize(self.journal)
 
     def _go_back(self, error: BaseException) -> None:
         """Be what the log says, after something went wrong on the way to it or from it."""
@@ -434,6 +440,12 @@ class Capture:
     def __call__(self, event: pycrdt.TransactionEvent) -> None:
         if self.updates is not None:
             self.updates.append(event.update)
+
+
+def _joined(updates: Sequence[bytes]) -> bytes:
+    if len(updates) == 1:
+        return updates[0]
+    return pycrdt.merge_updates(*updates) if updates else EMPTY_UPDATE
 
 
 def _paths(node: Node, edit: Any) -> list[Path]:

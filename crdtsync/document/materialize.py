@@ -12,7 +12,7 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,18 +50,29 @@ class Material:
     Attributes:
         doc: the CRDT document.
         slots: the live slots in it.
+        vector: the entries it holds.
         tail_bytes: how many bytes of entries were applied on top of the snapshot.
         without_effect: entries that could not be applied: (replica, seq) to the reason.
     """
 
     doc: pycrdt.Doc[Any]
     slots: dict[str, bytes] = field(default_factory=dict)
+    vector: dict[int, int] = field(default_factory=dict)
     tail_bytes: int = 0
     without_effect: dict[tuple[int, int], str] = field(default_factory=dict)
 
+    def snapshot(self) -> Snapshot:
+        """Return the state as it can be kept."""
+        return Snapshot(dict(self.vector), self.doc.get_update(), clocks(self.doc), self.slots)
 
-def materialize(journal: Loadable) -> Material:
-    """Load a document from its log, as far as that can be done."""
+
+def materialize(journal: Loadable, passing: Callable[[Material], object] | None = None) -> Material:
+    """Load a document from its log, as far as that can be done.
+
+    Args:
+        journal: the log.
+        passing: is shown each sound state on the way.
+    """
     left_out: dict[tuple[int, int], str] = {}
     material: Material | None = None
     careful = False
@@ -70,7 +81,7 @@ def materialize(journal: Loadable) -> Material:
             if careful:
                 material = _carefully(journal, left_out)
             else:
-                material = _quickly(journal, journal.snapshot())
+                material = _quickly(journal, journal.snapshot(), passing)
                 careful = True
         except CorruptLogError:
             journal.set_damage_aside()
@@ -140,17 +151,18 @@ def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, byt
             yield key, bytes(data) if isinstance(data, _BYTES) else None
 
 
-def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:
+def _quickly(
+    journal: Loadable, snapshot: Snapshot | None, passing: Callable[[Material], object] | None
+) -> Material | None:
     """Load from the snapshot on; None if an entry cannot be applied."""
     material = Material(pycrdt.Doc(client_id=journal.replica))
-    vector: dict[int, int] = {}
     if snapshot is not None:
         if _apply_snapshot(material.doc, snapshot):
-            vector, material.slots = snapshot.vector, snapshot.slots
+            material.vector, material.slots = dict(snapshot.vector), snapshot.slots
         else:
             _log.warning("document %r: its snapshot is not usable", journal.name)
             material.doc = pycrdt.Doc(client_id=journal.replica)
-    entries = journal.entries(vector)
+    entries = journal.entries(dict(material.vector))
     while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
         with slot_events(material.doc) as events:
             if not apply_entries(material.doc, batch):
@@ -161,6 +173,9 @@ def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:
             else:
                 material.slots[key] = data
         material.tail_bytes += sum(len(entry.data) for entry in batch)
+        material.vector.update((entry.replica, entry.seq) for entry in batch)
+        if passing is not None:
+            passing(material)
     return material
 
 

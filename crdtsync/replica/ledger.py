@@ -159,12 +159,14 @@ class Ledger:
         with self._store.file.errors():
             self.users.clear()  # views look at it
             self.users.update(self._store.users(self.number))
-            self.carried = self._store.carried(self.number)
+            logs = self._store.carried(self.number)
             progress = self._store.progress(self.number)
             self.clamps.clear()  # and at these
             for replica, log in self._stored.logs.items():
                 for seq, clamp in self._store.logs.clamps(log).items():
                     self.clamps[replica, seq] = clamp
+        self._formers = {replica: one.upto for replica, one in logs.items()}
+        self.carried = {r: one for r, one in logs.items() if one.acknowledged < one.upto}
         self.sent, self.acknowledged, self.cursor, self._known = progress
 
     def _take_head(self, entry: Entry) -> None:
@@ -256,15 +258,35 @@ class Ledger:
         """How many entries are stored."""
         return self._count
 
-    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
-        """Yield the entries above a state vector in the order of arrival.
+    def entries(
+        self, after: Mapping[int, int] | None = None, upto: Mapping[int, int] | None = None
+    ) -> Iterator[Entry]:
+        """Yield the entries between two state vectors in the order of arrival.
 
         Each is checked against its chain.
 
         Raises:
             CorruptLogError: an entry does not fit. Those yielded before it are sound.
         """
-        return self._stored.entries(after or {}, self.vector)
+        held = self.vector
+        if upto is not None:
+            held = {replica: min(seq, upto.get(replica, 0)) for replica, seq in held.items()}
+        return self._stored.entries(after or {}, held)
+
+    def at(self, replica: int, seq: int) -> Entry | None:
+        """Return an entry by its number; None if it is not stored."""
+        return self._stored.at(replica, seq)
+
+    def held_before(self, replica: int, seq: int) -> dict[int, int]:
+        """Return the state vector of what had arrived before an entry."""
+        return self._stored.held_before(replica, seq)
+
+    def own_logs(self) -> dict[int, int]:
+        """Return which logs are ours, oldest first: under each id, the number of our last entry."""
+        begun = {replica: self._stored.at(replica, 1) for replica in self._formers}
+        times = {replica: first.time for replica, first in begun.items() if first is not None}
+        formers = {r: self._formers[r] for r in sorted(times, key=times.__getitem__)}
+        return {**formers, self.replica: self.next_seq - 1}
 
     # --- what we do ----------------------------------------------------------------------------
 
@@ -576,3 +598,19 @@ class Ledger:
         """Keep a snapshot in place of the one before."""
         if not self._store.read_only:
             self._store.write_snapshot(self.number, snapshot)
+
+    def checkpoint(self, vector: Mapping[int, int]) -> Snapshot | None:
+        """Return the latest state kept that a state vector covers."""
+        if not covers(self.vector, vector):
+            return None
+        newest = self.snapshot()
+        if newest is not None and covers(vector, newest.vector):
+            return newest
+        with self._store.file.errors():
+            return self._store.checkpoints.latest(self.number, vector)
+
+    def save_checkpoint(self, state: Snapshot) -> None:
+        """Keep a state that lies in the past; the store sees to it that there are not too many."""
+        if not self._store.read_only:
+            with self._store.file.transaction():
+                self._store.checkpoints.add(self.number, state)

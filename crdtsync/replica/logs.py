@@ -201,6 +201,23 @@ class LogTable:
         ).get
         return found
 
+    def position(self, log: int, seq: int) -> int | None:
+        """Return when an entry arrived."""
+        found: int | None = self._connection.execute(
+            "SELECT position FROM entries WHERE place = ?", ((log << _SEQ_BITS) | seq,)
+        ).get
+        return found
+
+    def seq_before(self, log: int, position: int) -> int:
+        """Return the number of a log's last entry that arrived before a position; 0 if none did."""
+        base = log << _SEQ_BITS
+        place: int | None = self._connection.execute(
+            "SELECT place FROM entries WHERE place > ? AND place <= ? AND position < ? "
+            "ORDER BY place DESC LIMIT 1",
+            (base, base | SEQ_MAX, position),
+        ).get
+        return 0 if place is None else place - base
+
     def read(self, log: int, replica: int, after: int = 0, upto: int = SEQ_MAX) -> Iterator[Row]:
         """Yield the entries of one log above number `after`, up to `upto`."""
         base = log << _SEQ_BITS

@@ -6,7 +6,6 @@ the file can write in the device's name.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import Any, NamedTuple
 
@@ -18,15 +17,17 @@ from crdtsync.errors import CodecError, StorageError
 from crdtsync.identity import new_replica_id, next_replica_id
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor
+from crdtsync.replica.checkpoints import SCHEMA as CHECKPOINTS_SCHEMA
+from crdtsync.replica.checkpoints import Checkpoints, Packed, pack, unpack
 from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
 from crdtsync.replica.logs import LogTable
 from crdtsync.storage import Durability, open_file
-from crdtsync.vector import from_pairs, to_pairs
 
 __all__ = ["Carried", "Progress", "Store"]
 
 SCHEMA = (
     LOGS_SCHEMA
+    + CHECKPOINTS_SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS progress(
     document INTEGER PRIMARY KEY,
@@ -90,7 +91,7 @@ class Progress(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """A log of a former id of ours that is not known to be whole at the server.
+    """A log of a former id of ours.
 
     Attributes:
         upto: number of our last entry in it.
@@ -117,6 +118,7 @@ class Store:
         self.path = self.file.path
         self.read_only = read_only
         self.logs = LogTable(self.file.connection)
+        self.checkpoints = Checkpoints(self.file.connection)
         try:
             self.identify()
         except BaseException:
@@ -211,7 +213,7 @@ class Store:
         )
 
     def carried(self, document: int) -> dict[int, Carried]:
-        """Return which logs of former ids of ours are not known to be whole at the server."""
+        """Return the logs of former ids of ours, as far as we wrote them."""
         rows = self.file.connection.execute(
             "SELECT replica, upto, acknowledged FROM carried WHERE document = ?", (document,)
         )
@@ -220,12 +222,8 @@ class Store:
     def write_carried(self, document: int, replica: int, carried: Carried) -> None:
         """Keep how much of a former log the server has. Call it inside a transaction."""
         self.file.connection.execute(
-            "DELETE FROM carried WHERE document = ? AND replica = ?", (document, replica)
+            "INSERT OR REPLACE INTO carried VALUES(?, ?, ?, ?)", (document, replica, *carried)
         )
-        if carried.acknowledged < carried.upto:
-            self.file.connection.execute(
-                "INSERT INTO carried VALUES(?, ?, ?, ?)", (document, replica, *carried)
-            )
 
     def users(self, document: int) -> dict[int, str]:
         """Return who uses each replica, as far as the logs have said."""
@@ -242,38 +240,23 @@ class Store:
 
     def snapshot(self, document: int) -> Snapshot | None:
         """Return the newest snapshot; None where there is none that can be read."""
-        row: tuple[bytes, bytes, bytes, bytes, bytes] | None = self.file.connection.execute(
+        row: Packed | None = self.file.connection.execute(
             "SELECT vector, state, clocks, slots, digest FROM snapshots WHERE document = ?",
             (document,),
         ).fetchone()
-        if row is None:
-            return None
-        try:
-            vector, state, clocks, slots, digest = row
-            if _digest(vector, state, clocks, slots) != digest:
-                return None
-            return Snapshot(
-                from_pairs(decode(vector)), state, from_pairs(decode(clocks)), dict(decode(slots))
-            )
-        except (CodecError, TypeError, ValueError):
-            return None
+        return None if row is None else unpack(row)
 
     def write_snapshot(self, document: int, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before."""
-        parts = (
-            encode(to_pairs(snapshot.vector)),
-            snapshot.state,
-            encode(to_pairs(snapshot.clocks)),
-            encode(snapshot.slots, flat=True),
-        )
         with self.file.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES(?, ?, ?, ?, ?, ?)",
-                (document, *parts, _digest(*parts)),
+                (document, *pack(snapshot)),
             )
 
     def drop_snapshot(self, document: int) -> None:
-        """Forget a snapshot. Call it inside a transaction."""
+        """Forget a snapshot and all checkpoints. Call it inside a transaction."""
+        self.checkpoints.drop(document)
         self.file.connection.execute("DELETE FROM snapshots WHERE document = ?", (document,))
 
     def schema_description(self, document: int) -> Any:
@@ -297,7 +280,3 @@ class Store:
     def close(self) -> None:
         """Close the file."""
         self.file.close()
-
-
-def _digest(*parts: bytes) -> bytes:
-    return hashlib.sha256(b"".join(parts)).digest()
