@@ -10,7 +10,7 @@ from crdtsync.document.change import Change
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.counter import Counter
 from crdtsync.document.declaration import field
-from crdtsync.document.described import check_kinds, described_document
+from crdtsync.document.described import check_kinds, described_document, is_description
 from crdtsync.document.document import Document
 from crdtsync.document.history import Log, PastAction
 from crdtsync.document.journal import Journal, Snapshot
@@ -45,4 +45,5 @@ __all__ = [
     "check_kinds",
     "described_document",
     "field",
+    "is_description",
 ]

@@ -484,10 +484,11 @@ class Ledger:
         entry, key = self._stored.at(self.replica, seq), self._store.key
         if entry is None or key is None or self._prover.key_of(self.replica) != key.public:
             return None
-        if entry.seal is None and not self._store.read_only:
+        if entry.seal is None:
             entry = with_seal(entry, make_seal(key, self.name, self.replica, entry))
-            with self._store.file.transaction():
-                self._store.logs.replace(self._stored.logs[self.replica], entry)
+            if not self._store.read_only:
+                with self._store.file.transaction():
+                    self._store.logs.replace(self._stored.logs[self.replica], entry)
         self._sealed = max(self._sealed, seq)
         return entry.data
 

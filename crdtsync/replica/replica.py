@@ -18,10 +18,19 @@ from crdtsync.document import (
     Schema,
     check_kinds,
     described_document,
+    is_description,
 )
 from crdtsync.errors import ForkError, SchemaError, StorageError
 from crdtsync.keys import DeviceKey
 from crdtsync.limits import Limits
+from crdtsync.replica.bundle import (
+    Exported,
+    Imported,
+    Source,
+    Target,
+    export_bundle,
+    import_bundle,
+)
 from crdtsync.replica.ledger import Ledger
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
@@ -121,11 +130,7 @@ class Replica:
             SchemaError: it is open as another class.
             ValueError: the name is empty or too long.
         """
-        check_value(name, where="a document's name")
-        if not 0 < len(name) <= self._limits.name_length_max:
-            raise ValueError(
-                f"a document's name has 1 to {self._limits.name_length_max} characters"
-            )
+        self._check_name(name)
         opened = self._documents.get(name)
         if opened is None:
             return self._open_document(cls, name)
@@ -138,6 +143,13 @@ class Replica:
             )
         opened._live.close()
         return self._open_document(cls, name)
+
+    def _check_name(self, name: str) -> None:
+        check_value(name, where="a document's name")
+        if not 0 < len(name) <= self._limits.name_length_max:
+            raise ValueError(
+                f"a document's name has 1 to {self._limits.name_length_max} characters"
+            )
 
     def _open_document(self, cls: type[D], name: str) -> D:
         ledger = self.ledger(name)
@@ -225,6 +237,83 @@ class Replica:
             _copy(ours, theirs)
             _copy(theirs, ours)
 
+    def export(
+        self,
+        document: str | None,
+        target: Target,
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Exported:
+        """Write a document, or all of them, to a bundle: for backup, mail and support.
+
+        It holds the log, sealed, and no private key. A path is written to when the bundle is
+        whole, so the one that was there before is kept if anything goes wrong.
+
+        Args:
+            document: a document's name; None for the whole replica.
+            target: a path, or a file that is open for writing bytes.
+            progress: called with (how many entries are done, how many there are).
+
+        Raises:
+            LookupError: there is no such document.
+            StorageError: the bundle could not be written, or the store not be read.
+
+        >>> import io
+        >>> from crdtsync import Document
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> with Replica() as old, Replica() as new:
+        ...     old.document(Note, "a").text = "kept"
+        ...     bundle = io.BytesIO()
+        ...     exported = old.export("a", bundle)
+        ...     imported = new.import_(bundle.getvalue())
+        ...     exported.entries, imported.new, new.document(Note, "a").text
+        (1, 1, 'kept')
+        """
+        names = self.names()
+        if document is not None:
+            if document not in names:
+                raise LookupError(f"{self.path} has no document {document!r}")
+            names = [document]
+        ledgers = [self.ledger(name) for name in names]
+        return export_bundle(ledgers, self._description, self.id, target, progress or _ignore)
+
+    def import_(
+        self, source: Source, *, progress: Callable[[int, int], object] | None = None
+    ) -> Imported:
+        """Take in what a bundle holds, beside what is here.
+
+        Repeats are harmless: what was imported stays, and importing again goes on from there. A
+        replica that is made anew from its own bundle has a new id, and its old log is one of those
+        that it holds.
+
+        Args:
+            source: a path, the bundle's bytes, or a file that is open for reading bytes.
+            progress: called with (how many entries are done, how many there are).
+
+        Raises:
+            BundleError: it is damaged or cut off, or something in it cannot be taken in. What is
+                whole and proved was imported all the same.
+            StorageError: the store could not take it, or the bundle not be opened.
+        """
+        return import_bundle(
+            source, self._named_ledger, self._take_description, progress or _ignore
+        )
+
+    def _named_ledger(self, name: str) -> Ledger:
+        self._check_name(name)
+        return self.ledger(name)
+
+    def _description(self, ledger: Ledger) -> Any:
+        with self._store.file.errors():
+            return self._store.schema_description(ledger.number)
+
+    def _take_description(self, ledger: Ledger, description: Any) -> None:
+        """Keep what somebody else says of a document's class, where we know nothing."""
+        if is_description(description) and self._description(ledger) is None:
+            with self._store.file.errors():
+                self._store.write_schema_description(ledger.number, description)
+
     @property
     def key(self) -> DeviceKey | None:
         """The device's key; None in a store that is only looked at and has none."""
@@ -287,6 +376,10 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"<Replica {self.id:x} of {self.user or 'nobody'} at {self.path}>"
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing with it."""
 
 
 def _check_forks(ours: Ledger, theirs: Ledger) -> None:
