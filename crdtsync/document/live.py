@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import pycrdt
@@ -61,12 +61,17 @@ class LiveDocument:
         schema: what its class declares.
         journal: the log.
         schema_version: written into every entry.
+
+    Attributes:
+        together: makes a block in which an entry is stored, and what else the store makes of the
+            document, at once. By default it makes nothing else.
     """
 
     def __init__(self, schema: Schema, journal: Journal, schema_version: int) -> None:
         self.schema = schema
         self.journal = journal
         self.observers = Observers()
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self._schema_version = schema_version
         self.view = View(schema, journal.users, schema_version)
         self._action: Action | None = None
@@ -225,12 +230,14 @@ class LiveDocument:
         self._action = None
         try:
             if commit and action.edits:
-                self._commit(action)
+                with self.together():
+                    self._commit(action)
         finally:
             if self._deferred:
                 deferred, self._deferred = self._deferred, []
                 stale, self._stale = self._stale, False
-                (self.rebuild if stale else self.apply)(deferred)
+                with self.together():
+                    (self.rebuild if stale else self.apply)(deferred)
 
     def _commit(self, action: Action) -> None:
         journal, view = self.journal, self.view
@@ -250,10 +257,11 @@ class LiveDocument:
                 time, action.name, action.arguments, update, self._schema_version
             )
             effects = view.install(writer.installs, tell=bool(self.observers))
+            view.touch(action.edits)
             self._announced = True
             self._grow(len(entry.data))
         except BaseException as error:
-            self._go_back(error)
+            self.go_back(error)
             raise
         finally:
             self._capture.updates = None
@@ -270,6 +278,11 @@ class LiveDocument:
         if rules is not None:
             writer.put_own(self.view.announcement(self._schema_version), rules)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether entries are in the log that wait for an action's end to be shown."""
+        return self._action is not None or bool(self._deferred)
+
     # --- following -----------------------------------------------------------------------------
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -284,7 +297,7 @@ class LiveDocument:
             try:
                 applied = apply_entries(self._doc, entries)
             except BaseException as error:
-                self._go_back(error)
+                self.go_back(error)
                 raise
         effects = NO_EFFECTS
         if not applied:
@@ -335,7 +348,7 @@ class LiveDocument:
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()
 
-    def _go_back(self, error: BaseException) -> None:
+    def go_back(self, error: BaseException) -> None:
         """Be what the log says, after something went wrong on the way to it or from it."""
         try:
             self.load()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
@@ -79,6 +80,7 @@ class Ledger:
         acknowledged: number up to which they are durable at the server.
         apply: is told of entries stored from elsewhere.
         rebuild: is told of entries that have no effect any more, and of new ones with them.
+        together: makes a block in which entries are stored and what is made of them, at once.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Ledger:
         self.replica = store.replica
         self.apply: Callable[[Sequence[Entry]], None] | None = None
         self.rebuild: Callable[[Sequence[Entry]], None] | None = None
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self._store = store
         self._clock = clock
         self._user = user
@@ -134,6 +137,10 @@ class Ledger:
         known = positions.get(self.replica, 0) if self._known is None else self._known
         self._fresh = {replica for replica, position in positions.items() if position > known}
         self._fresh.discard(self.replica)
+
+    def reread(self) -> None:
+        """Know again what is in the file, and nothing else."""
+        self._read()
 
     def _read_sound(self) -> None:
         """Read how far every log goes, of a store that may not be changed and is damaged."""
@@ -188,6 +195,11 @@ class Ledger:
     def vector(self) -> dict[int, int]:
         """The state vector of all that is stored."""
         return {replica: head.seq for replica, head in self.heads.items()}
+
+    @property
+    def position(self) -> int:
+        """The place of the newest entry in the order of arrival; 0 where there is none."""
+        return self._position
 
     @property
     def next_seq(self) -> int:
@@ -291,16 +303,17 @@ class Ledger:
         refused = [entry for entry in refused if self._has_effect(entry)]
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
-        if entries or refused or cursor != self.cursor:
-            known = self._known
-            if known is None and self.replica in heads:
-                last = self._stored.last(self.replica)
-                known = 0 if last is None else last[0]
-            self._keep(entries, cursor, known, refused)
-        if entries:
-            self._follow(entries, heads, tell=not refused)
-        if refused and self.rebuild is not None:
-            self.rebuild([*refused, *entries])
+        with self.together():
+            if entries or refused or cursor != self.cursor:
+                known = self._known
+                if known is None and self.replica in heads:
+                    last = self._stored.last(self.replica)
+                    known = 0 if last is None else last[0]
+                self._keep(entries, cursor, known, refused)
+            if entries:
+                self._follow(entries, heads, tell=not refused)
+            if refused and self.rebuild is not None:
+                self.rebuild([*refused, *entries])
         if failure is not None:
             raise failure
         return Received(len(entries), len(self._inbox))
@@ -322,9 +335,10 @@ class Ledger:
         if entry is None or entry.refusal is not None:
             return
         refused = [refuse(entry, reason)]
-        self._keep([], self.cursor, self._known, refused)
-        if self.rebuild is not None:
-            self.rebuild(refused)
+        with self.together():
+            self._keep([], self.cursor, self._known, refused)
+            if self.rebuild is not None:
+                self.rebuild(refused)
 
     def refused(self) -> list[tuple[Entry, str]]:
         """Return our entries that were refused, as they were, and why."""

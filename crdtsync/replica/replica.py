@@ -32,6 +32,8 @@ from crdtsync.replica.bundle import (
     import_bundle,
 )
 from crdtsync.replica.ledger import Ledger
+from crdtsync.replica.sql import SqlView
+from crdtsync.replica.sql.layout import table_name
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
 from crdtsync.storage import Durability
@@ -105,6 +107,7 @@ class Replica:
         self._documents: dict[str, Any] = {}
         self._classless: set[str] = set()  # documents opened without their class
         self._listeners: dict[object, Callable[[str], object]] = {}
+        self._sql_views: dict[str, SqlView] = {}
         self._closed = False
 
     @classmethod
@@ -169,6 +172,9 @@ class Replica:
             self._classless.add(name)
         else:
             self._classless.discard(name)
+        for view in self._sql_views.values():
+            if view.cls is cls:
+                view.attach(ledger, live)
         return document
 
     def _schema(self, name: str) -> Schema:
@@ -313,6 +319,56 @@ class Replica:
         if is_description(description) and self._description(ledger) is None:
             with self._store.file.errors():
                 self._store.write_schema_description(ledger.number, description)
+
+    def sql_view(self, cls: type[Document], name: str | None = None) -> SqlView:
+        """Show the documents of a class as SQL tables in this replica's file, for others to read.
+
+        The tables are `board` and `board_tasks` for a class `Board` with a table field `tasks`.
+        They are written in the same transaction as the log. Ask for the view whenever the replica
+        is opened, before you act: only then are they kept up to date. It opens the documents that
+        were opened as this class before; those opened later join it.
+
+        Args:
+            cls: the class.
+            name: of the table of documents, if it is not to be named after the class.
+
+        Raises:
+            SchemaError: a table of that name is there already.
+            StorageError: the tables could not be made.
+
+        >>> from crdtsync import Document
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> replica = Replica()
+        >>> view = replica.sql_view(Note)
+        >>> replica.document(Note, "a").text = "shown"
+        >>> view.query("SELECT document FROM note WHERE text = ?", ["shown"])
+        [{'document': 'a'}]
+        """
+        name = name or table_name(cls)
+        view = self._sql_views.get(name)
+        if view is not None and view.cls is cls:
+            return view
+        if view is not None:
+            raise SchemaError(f"there is an SQL view {name!r} of another class: give it a name")
+        view = SqlView(self._store, cls, name, lambda: self._sql_views.pop(name, None))
+        self._sql_views[name] = view
+        try:
+            for member in sorted({*view.documents(), *self._described_as(cls)}):
+                opened = self._documents.get(member)
+                if opened is None or member in self._classless:
+                    self.document(cls, member)
+                elif type(opened) is cls:
+                    view.attach(self.ledger(member), opened._live)
+        except BaseException:
+            del self._sql_views[name]
+            raise
+        return view
+
+    def _described_as(self, cls: type[Document]) -> list[str]:
+        """Return the documents whose class looked like this one when they were opened last."""
+        description = cls.__crdtsync_schema__.describe()
+        return [n for n in self.names() if self._description(self.ledger(n)) == description]
 
     @property
     def key(self) -> DeviceKey | None:
