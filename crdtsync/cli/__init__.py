@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from crdtsync.cli.bundle import export, import_
 from crdtsync.cli.compare import compare
 from crdtsync.cli.demo import demo
 from crdtsync.cli.devices import devices
@@ -36,5 +37,17 @@ def main() -> None:
     """
 
 
-for _command in (demo, serve, show, log, history, diff, verify, compare, devices):
+for _command in (
+    demo,
+    serve,
+    show,
+    log,
+    history,
+    diff,
+    verify,
+    export,
+    import_,
+    compare,
+    devices,
+):
     main.add_command(_command)
