@@ -58,15 +58,22 @@ class StoreFile:
     def transaction(self, *, durable: bool = False) -> Iterator[apsw.Connection]:
         """Run statements that are kept together or not at all.
 
+        Inside another transaction they are part of that one.
+
         Args:
             durable: survive the loss of power, whatever durability the file was opened with.
+                Only of a transaction that is not inside another.
 
         Raises:
             StorageError: they could not be kept; nothing was changed.
         """
         connection = self.connection
-        try:
-            ordinary = connection.pragma("synchronous")
+        with self.errors():
+            if connection.in_transaction:
+                assert not durable, "what is to be durable must be committed here and now"
+                yield connection
+                return
+            ordinary = connection.pragma("synchronous") if durable else None
             if durable:
                 connection.pragma("synchronous", "FULL")
             try:
@@ -80,8 +87,6 @@ class StoreFile:
             finally:
                 if durable:
                     connection.pragma("synchronous", ordinary)
-        except apsw.Error as error:
-            raise self.error(error) from error
 
     def scrub(self) -> None:
         """Let nothing be left, in the file or beside it, of what was overwritten or deleted.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import click
 
+from crdtsync.cli.bundle import export, import_
 from crdtsync.cli.compare import compare
 from crdtsync.cli.demo import demo
 from crdtsync.cli.devices import devices
@@ -37,5 +38,18 @@ def main() -> None:
     """
 
 
-for _command in (demo, serve, show, log, history, diff, verify, compare, devices, erase):
+for _command in (
+    demo,
+    serve,
+    show,
+    log,
+    history,
+    diff,
+    verify,
+    export,
+    import_,
+    compare,
+    devices,
+    erase,
+):
     main.add_command(_command)

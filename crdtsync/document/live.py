@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import pycrdt
@@ -66,6 +66,8 @@ class LiveDocument:
         causality: the causal order of the log.
         view: what is shown.
         near: a state of the document shortly before what was undone last.
+        together: makes a block in which an entry is stored, and what else the store makes of the
+            document, at once. By default it makes nothing else.
     """
 
     def __init__(self, schema: Schema, journal: Journal, schema_version: int) -> None:
@@ -74,6 +76,7 @@ class LiveDocument:
         self.observers = Observers()
         self.schema_version = schema_version
         self.causality = Causality(journal)
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.view = View(schema, journal.users, schema_version, journal.clamps)
         self._action: Action | None = None
         self._announced = False
@@ -225,12 +228,14 @@ class LiveDocument:
         self._action = None
         try:
             if commit and (action.edits or action.always):
-                self._commit(action)
+                with self.together():
+                    self._commit(action)
         finally:
             if self._deferred:
                 deferred, self._deferred = self._deferred, []
                 stale, self._stale = self._stale, False
-                (self.rebuild if stale else self.apply)(deferred)
+                with self.together():
+                    (self.rebuild if stale else self.apply)(deferred)
 
     def _commit(self, action: Action) -> None:
         journal, view = self.journal, self.view
@@ -251,10 +256,11 @@ class LiveDocument:
             update = _joined(updates)
             entry = journal.record(time, action.name, action.arguments, update, self.schema_version)
             effects = view.install(writer.installs, tell=bool(self.observers))
+            view.touch(action.edits)
             self._announced = True
             self._grow(len(entry.data))
         except BaseException as error:
-            self._go_back(error)
+            self.go_back(error)
             raise
         finally:
             self._capture.updates = None
@@ -271,6 +277,11 @@ class LiveDocument:
         if rules is not None:
             writer.put_own(self.view.announcement(self.schema_version), rules)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether entries are in the log that wait for an action's end to be shown."""
+        return self._action is not None or bool(self._deferred)
+
     # --- following -----------------------------------------------------------------------------
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -285,7 +296,7 @@ class LiveDocument:
             try:
                 applied = apply_entries(self._doc, entries)
             except BaseException as error:
-                self._go_back(error)
+                self.go_back(error)
                 raise
         effects = NO_EFFECTS
         if not applied:
@@ -365,7 +376,7 @@ class LiveDocument:
     def _materialize(self) -> Material:
         return materialize(self.journal)
 
-    def _go_back(self, error: BaseException) -> None:
+    def go_back(self, error: BaseException) -> None:
         """Be what the log says, after something went wrong on the way to it or from it."""
         try:
             self.load()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
@@ -26,6 +27,7 @@ from crdtsync.log import (
     Entry,
     Head,
     decode_entry,
+    hash_of,
     make_entry,
 )
 from crdtsync.marks import reconciled
@@ -86,6 +88,7 @@ class Ledger:
         rebuild: is told of entries that have another effect now, and of new ones with them.
         reorder: is told of entries that count as of another time now.
         clamps: the times as of which clamped entries count, by (replica, seq).
+        together: makes a block in which entries are stored and what is made of them, at once.
     """
 
     def __init__(
@@ -104,6 +107,7 @@ class Ledger:
         self.rebuild: Callable[[Sequence[Entry]], None] | None = None
         self.reorder: Callable[[Sequence[Entry]], None] | None = None
         self.clamps: dict[tuple[int, int], int] = {}
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self._store = store
         self._clock = clock
         self._user = user
@@ -145,6 +149,10 @@ class Ledger:
         if self.replica not in positions:
             self._fresh.update(self._store.keys.keys() & positions.keys())
         self._fresh.discard(self.replica)
+
+    def reread(self) -> None:
+        """Know again what is in the file, and nothing else."""
+        self._read()
 
     def _read_sound(self) -> None:
         """Read how far every log goes, of a store that may not be changed and is damaged."""
@@ -233,6 +241,12 @@ class Ledger:
         carried = self.carried.get(replica)
         return replica == self.replica or (carried is not None and seq < carried.upto)
 
+    def superseded(self) -> set[bytes]:
+        """Return the hashes of entries of ours that were written anew: what they did is here."""
+        logs = [log for replica, log in self._stored.logs.items() if replica in self._store.keys]
+        with self._store.file.errors():
+            return {hash_of(data) for log in logs for data in self._store.logs.superseded(log)}
+
     def hash_at(self, replica: int, seq: int) -> bytes | None:
         """Return the hash of an entry by its number; None if it is not stored."""
         return self._stored.hash_of(replica, seq)
@@ -247,6 +261,11 @@ class Ledger:
     def vector(self) -> dict[int, int]:
         """The state vector of all that is stored."""
         return {replica: head.seq for replica, head in self.heads.items()}
+
+    @property
+    def position(self) -> int:
+        """The place of the newest entry in the order of arrival; 0 where there is none."""
+        return self._position
 
     @property
     def next_seq(self) -> int:
@@ -370,18 +389,19 @@ class Ledger:
         neutral, clamped = self._changed(marked, from_server=cursor is not None)
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
-        if entries or neutral or clamped or cursor != self.cursor:
-            known = self._known
-            if known is None and self.replica in heads:
-                last = self._stored.last(self.replica)
-                known = 0 if last is None else last[0]
-            self._keep(entries, cursor, known, neutral, clamped)
-        if entries:
-            self._follow(entries, heads, tell=not neutral)
-        if neutral and self.rebuild is not None:
-            self.rebuild([*neutral, *clamped, *entries])
-        elif clamped and self.reorder is not None:
-            self.reorder(clamped)
+        with self.together():
+            if entries or neutral or clamped or cursor != self.cursor:
+                known = self._known
+                if known is None and self.replica in heads:
+                    last = self._stored.last(self.replica)
+                    known = 0 if last is None else last[0]
+                self._keep(entries, cursor, known, neutral, clamped)
+            if entries:
+                self._follow(entries, heads, tell=not neutral)
+            if neutral and self.rebuild is not None:
+                self.rebuild([*neutral, *clamped, *entries])
+            elif clamped and self.reorder is not None:
+                self.reorder(clamped)
         if failure is not None:
             raise failure
         ours = [entry for entry in clamped if entry.replica in self._store.keys]
@@ -423,9 +443,10 @@ class Ledger:
         if entry is None or is_neutral(entry.data):
             return
         refused = [refuse(entry, reason)]
-        self._keep([], self.cursor, self._known, refused)
-        if self.rebuild is not None:
-            self.rebuild(refused)
+        with self.together():
+            self._keep([], self.cursor, self._known, refused)
+            if self.rebuild is not None:
+                self.rebuild(refused)
 
     def refused(self) -> list[tuple[Entry, str]]:
         """Return our entries that were refused, as they were, and why."""
@@ -534,6 +555,10 @@ class Ledger:
     def parts(self, missing: Sequence[Missing], most: int) -> Iterator[list[Missing]]:
         """Yield what others lack in parts that prove themselves: see `Seals.parts`."""
         return self._seals.parts(missing, most)
+
+    def with_seals(self, part: Sequence[Missing]) -> list[Missing]:
+        """Return a part with a seal on the end of each log of ours: see `Seals.with_ends`."""
+        return self._seals.with_ends(part)
 
     def flush(self) -> None:
         """Make everything so far survive the loss of power. Call it before entries are sent."""

@@ -66,6 +66,17 @@ CREATE TABLE IF NOT EXISTS schemas(
     document INTEGER PRIMARY KEY,
     description BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sql_views(
+    name TEXT PRIMARY KEY,
+    tables BLOB NOT NULL,
+    signature BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sql_documents(
+    view TEXT NOT NULL,
+    document INTEGER NOT NULL,
+    position INTEGER,
+    PRIMARY KEY(view, document)
+) WITHOUT ROWID;
 """
 )
 
@@ -255,9 +266,11 @@ class Store:
             )
 
     def drop_snapshot(self, document: int) -> None:
-        """Forget a snapshot and all checkpoints. Call it inside a transaction."""
+        """Forget what was made of entries that are others now. Call it inside a transaction."""
         self.checkpoints.drop(document)
-        self.file.connection.execute("DELETE FROM snapshots WHERE document = ?", (document,))
+        execute = self.file.connection.execute
+        execute("DELETE FROM snapshots WHERE document = ?", (document,))
+        execute("UPDATE sql_documents SET position = NULL WHERE document = ?", (document,))
 
     def schema_description(self, document: int) -> Any:
         """Return what the document's class was when it was opened last; None if it never was."""
