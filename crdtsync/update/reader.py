@@ -112,12 +112,13 @@ class Reader:
         count, client, clock = self.number(), self.number(), self.number()
         return Section(client, clock, [self._struct() for _ in range(count)])
 
-    def deletions(self) -> None:
-        """Read over the deletions."""
+    def deletions(self) -> list[tuple[int, int]]:
+        """Read the deletions. Return (client, the clock behind them) of each run."""
+        runs: list[tuple[int, int]] = []
         for _ in range(self.number()):
-            self.number()
-            for _ in range(2 * self.number()):
-                self.number()
+            client = self.number()
+            runs += [(client, self.number() + self.number()) for _ in range(self.number())]
+        return runs
 
     def _struct(self) -> Struct:
         info = self._byte()

@@ -1,0 +1,81 @@
+"""Entries that build on more than they say: they take effect on all replicas alike, or on none."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pycrdt
+import pytest
+
+from crdtsync import Replica
+from crdtsync.log import Entry
+from tests.adversary.forger import Forger
+from tests.document.boards import Board
+
+EVIL = 2**52 + 1
+
+
+def insert_beside(doc: pycrdt.Doc[Any]) -> None:
+    doc.get("body", type=pycrdt.Text).insert(3, "EVIL")
+
+
+def delete_some(doc: pycrdt.Doc[Any]) -> None:
+    del doc.get("body", type=pycrdt.Text)[2:5]
+
+
+def insert_first_and_beside(doc: pycrdt.Doc[Any]) -> None:
+    """The first struct can be applied at once, the second cannot."""
+    doc.get("other", type=pycrdt.Text).insert(0, "first")
+    insert_beside(doc)
+
+
+def put_into_a_nested_type(doc: pycrdt.Doc[Any]) -> None:
+    doc.get("items", type=pycrdt.Array).append("EVIL")
+    insert_beside(doc)
+
+
+LIES = [insert_beside, delete_some, insert_first_and_beside, put_into_a_nested_type]
+
+
+def honest() -> tuple[Replica, Board]:
+    replica = Replica(user="ann")
+    board = replica.document(Board, "b")
+    board.body.append("abc")
+    board.name = "x"
+    board.body.append("def")
+    return replica, board
+
+
+def read_in_order(groups: list[list[Entry]]) -> tuple[Replica, Board]:
+    replica = Replica(user="reader")
+    board = replica.document(Board, "b")
+    for group in groups:
+        replica.ledger("b").receive([entry.data for entry in group])
+    return replica, board
+
+
+@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("opened", ["live", "reloaded", "from a snapshot"])
+def test_a_lie_about_dependencies_takes_effect_alike_everywhere(lie: Any, opened: str) -> None:
+    with honest()[0] as ann:
+        hers = list(ann.ledger("b").entries())
+        evil = Forger(EVIL)
+        evil.see(*[entry.update for entry in hers])
+        lies = [
+            evil.edit(lie),
+            evil.edit(lambda doc: doc.get("body", type=pycrdt.Text).insert(0, "!")),
+        ]
+        shown = []
+        for order in set(permutations([0, 1, 2, 2])):
+            pending = {0: [hers[:2]], 1: [[hers[2]]], 2: [[lies[0]], [lies[1]]]}
+            groups = [pending[which].pop(0) for which in order if pending[which]]
+            replica, board = read_in_order(groups)
+            with replica:
+                if opened != "live":
+                    if opened == "from a snapshot":
+                        board._live.take_snapshot()
+                    board._live.load()
+                shown.append(board.to_dict() | {"clocks": board._live.crdt_clocks})
+                assert board.state_vector == {ann.id: 3, EVIL: 2}
+        assert all(one == shown[0] for one in shown)
