@@ -15,7 +15,7 @@ from crdtsync.server.access import AccessPolicy, AllowAll, Decision, JudgedActio
 from crdtsync.server.authentication import Identity
 from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channel
-from crdtsync.server.intake import check_author
+from crdtsync.server.intake import check_author, check_relayed
 
 __all__ = ["Bench"]
 
@@ -59,12 +59,15 @@ class Bench:
         Whoever pushes must be allowed to write; each action is judged as its author's.
 
         Raises:
-            ForeignStructsError: one of its own entries is in another user's name.
+            ForeignStructsError: an entry is in the name of another user or device than its own.
             StorageError: it could not be read whose they are, or what the document holds.
         """
         policy, document = self._policy, channel.document
         if not self._believes:
             check_author(entries, self._replica(), self._identity().user, self._key())
+        elif isinstance(policy, AllowAll):
+            return list(entries)
+        users = await self._users(entries, channel)
         if isinstance(policy, AllowAll):
             return list(entries)
         may_write = decide(lambda: policy.may_write(self._identity(), document))
@@ -72,17 +75,32 @@ class Bench:
         if may_write and getattr(policy, "uses_view", False):
             await channel.view.follow(self._backend)
             view = channel.view.plain
-        users = {self._replica(): self._identity().user}
         judged = []
         for entry in entries:
             decision = may_write
             if may_write and entry.refusal is None:
-                if entry.replica not in users:
-                    device = await self._backend.device(entry.replica)
-                    users[entry.replica] = None if device is None else device.user
-                decision = self._judge(entry, users[entry.replica], view)
+                decision = self._judge(entry, users.get(entry.replica), view)
             judged.append(entry if decision else refuse(entry, decision.reason or ""))
         return judged
+
+    async def _users(self, entries: Sequence[Entry], channel: Channel) -> dict[int | None, Any]:
+        """Return whose devices the entries are from, as far as that is known here.
+
+        Raises:
+            ForeignStructsError: what is handed on cannot be of the device that it names.
+        """
+        users: dict[int | None, Any] = {self._replica(): self._identity().user}
+        logs: dict[int, list[Entry]] = {}
+        for entry in entries:
+            if entry.replica != self._replica():
+                logs.setdefault(entry.replica, []).append(entry)
+        for replica, log in logs.items():
+            device = await self._backend.device(replica)
+            if device is not None:
+                users[replica] = device.user
+                if not self._believes:
+                    check_relayed(log, channel.prover.key_of(replica, log), device)
+        return users
 
     def _judge(
         self, entry: Entry, user: str | None, view: Callable[[], Mapping[str, Any]]
