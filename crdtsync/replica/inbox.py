@@ -11,7 +11,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from crdtsync.errors import EntryError, ForkError, MalformedEntryError, SequenceGapError
+from crdtsync.errors import (
+    EntryError,
+    ForkError,
+    MalformedEntryError,
+    SealError,
+    SequenceGapError,
+)
 from crdtsync.limits import Limits
 from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, decode_entries
 from crdtsync.proof import Prover
@@ -55,7 +61,7 @@ class Inbox:
         self._held: dict[int, dict[int, list[Entry]]] = {}
         self._held_count = 0
         self._held_bytes = 0
-        self._unproved: list[bytes] = []  # entries whose seals have not come yet
+        self._unproved: list[Entry] = []  # entries whose seals have not come yet
 
     def __len__(self) -> int:
         return self._held_count + len(self._unproved)
@@ -94,22 +100,35 @@ class Inbox:
 
         If one of them is no entry, that is returned too, and nothing waits.
         """
-        datas, self._unproved = [*self._unproved, *datas], []
+        waiting = [e for e in self._unproved if e.seq > heads.get(e.replica, EMPTY_HEAD).seq]
+        self._unproved = []
         entries: list[Entry] = []
+        failure: EntryError | None = None
         try:
             entries.extend(decode_entries(datas, self._limits))
         except EntryError as error:
-            return entries[: prover.proved(entries, heads)], error
-        count = prover.proved(entries, heads)
-        if sum(map(len, datas[count:])) > self._limits.held_bytes_max:
+            failure = error
+        try:
+            count = prover.proved([*waiting, *entries], heads)
+            entries = [*waiting, *entries]
+        except SealError:
+            if not waiting:
+                raise
+            # What waited may have been the forgery, and come from another server.
+            count = prover.proved(entries, heads)
+        if failure is None and count < len(entries):
+            self._wait(entries[count:])
+        return entries[:count], failure
+
+    def _wait(self, unproved: list[Entry]) -> None:
+        if sum(len(entry.data) for entry in unproved) > self._limits.held_bytes_max:
             raise SequenceGapError(
                 "too many entries wait for their author's seal",
                 document=self._document,
-                replica=entries[count].replica,
-                seq=entries[count].seq,
+                replica=unproved[0].replica,
+                seq=unproved[0].seq,
             )
-        self._unproved = datas[count:]
-        return entries[:count], None
+        self._unproved = unproved
 
     def _is_next(self, entry: Entry, batch: Batch) -> bool:
         if entry.document != self._document:

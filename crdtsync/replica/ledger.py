@@ -102,7 +102,7 @@ class Ledger:
         self._appended = appended
         self._stored = StoredLogs(store, name)
         self._inbox = Inbox(name, limits, self._stored.hash_of)
-        self._prover = Prover(lambda replica: self._stored.at(replica, 1))
+        self._prover = Prover(lambda replica: self._stored.at(replica, 1), store.key_of)
         self._sealed = 0
         self.damage: list[CorruptLogError] = []
         self.number = self._stored.number

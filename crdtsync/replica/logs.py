@@ -30,6 +30,7 @@ CREATE TABLE IF NOT EXISTS logs(
     replica INTEGER NOT NULL,
     UNIQUE(document, replica)
 );
+CREATE INDEX IF NOT EXISTS logs_by_replica ON logs(replica);
 CREATE TABLE IF NOT EXISTS entries(
     place INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
@@ -160,6 +161,15 @@ class LogTable:
             "SELECT data FROM entries WHERE place = ?", ((log << _SEQ_BITS) | seq,)
         ).get
         return found
+
+    def firsts(self, replica: int) -> list[bytes]:
+        """Return the first entry of each log of a replica, in whatever document."""
+        rows = self._connection.execute(
+            f"SELECT data FROM entries WHERE place IN "  # noqa: S608 - a number of ours
+            f"(SELECT (id << {_SEQ_BITS}) | 1 FROM logs WHERE replica = ?) ORDER BY place",
+            (replica,),
+        )
+        return [data for (data,) in rows]
 
     def read(self, log: int, replica: int, after: int = 0, upto: int = SEQ_MAX) -> Iterator[Row]:
         """Yield the entries of one log above number `after`, up to `upto`."""

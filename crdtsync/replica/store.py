@@ -5,6 +5,7 @@ It also holds the device's private key: whoever can read the file can write in t
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from typing import Any, NamedTuple
@@ -13,12 +14,14 @@ import apsw
 
 from crdtsync.codec import decode, encode
 from crdtsync.document import Snapshot
-from crdtsync.errors import CodecError, StorageError
+from crdtsync.errors import CodecError, EntryError, StorageError
 from crdtsync.identity import new_replica_id
 from crdtsync.keys import DeviceKey
-from crdtsync.log import Cursor
+from crdtsync.log import Cursor, decode_entry
+from crdtsync.replica.audit import STORED
 from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
 from crdtsync.replica.logs import LogTable
+from crdtsync.seal import binding
 from crdtsync.storage import Durability, open_file
 from crdtsync.vector import from_pairs, to_pairs
 
@@ -123,6 +126,19 @@ class Store:
         with self.file.transaction() as connection:
             connection.execute("INSERT INTO meta VALUES('key', ?)", (key.private_bytes,))
         return key
+
+    def key_of(self, replica: int) -> bytes | None:
+        """Return the key of a device: our own, or what its log in any document begins with."""
+        if replica == self.replica:
+            return None if self.key is None else self.key.public
+        with self.file.errors():
+            firsts = self.logs.firsts(replica)
+        for data in firsts:
+            with contextlib.suppress(EntryError):  # damaged: the audit says so
+                bound = binding(decode_entry(data, STORED))
+                if bound is not None:
+                    return bound.public
+        return None
 
     def progress(self, document: int) -> Progress:
         """Return how far a document has been synchronized."""
