@@ -368,8 +368,8 @@ class Byzantine(RuleBasedStateMachine):
 
 TestByzantine = Byzantine.TestCase
 TestByzantine.settings = settings(
-    max_examples=25,
-    stateful_step_count=15,
+    max_examples=40,
+    stateful_step_count=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
