@@ -175,8 +175,8 @@ class LogTable:
         """Yield the entries of one log above number `after`, up to `upto`."""
         base = log << _SEQ_BITS
         for place, position, digest, data in self._connection.execute(
-            "SELECT place, position, digest, data FROM entries WHERE place > ? AND place <= ? "
-            "ORDER BY place",
+            "SELECT place, ifnull(cast(position AS INTEGER), 0), digest, cast(data AS BLOB) "
+            "FROM entries WHERE place > ? AND place <= ? ORDER BY place",
             (base | after, base | upto),
         ):
             yield Row(position, replica, place - base, digest, data)
@@ -226,6 +226,15 @@ class LogTable:
             (reason, place),
         )
         self._connection.execute("DELETE FROM entries WHERE place = ?", (place,))
+
+    def strays(self) -> int:
+        """Return how many entries are in no log of a document, or are not even bytes."""
+        found: int = self._connection.execute(
+            f"SELECT count(*) FROM entries WHERE place >> {_SEQ_BITS} NOT IN "  # noqa: S608 - ours
+            "(SELECT id FROM logs WHERE document IN (SELECT id FROM documents)) "
+            "OR typeof(data) <> 'blob'"
+        ).get
+        return found
 
     def aside(self, log: int) -> list[tuple[int, str]]:
         """Return (seq, reason) of a log's entries that were set aside."""

@@ -10,12 +10,10 @@ import hashlib
 import os
 from typing import Any, NamedTuple
 
-import apsw
-
 from crdtsync.codec import decode, encode
 from crdtsync.document import Snapshot
 from crdtsync.errors import CodecError, EntryError, StorageError
-from crdtsync.identity import new_replica_id
+from crdtsync.identity import is_replica_id, new_replica_id
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor, decode_entry
 from crdtsync.replica.audit import STORED
@@ -98,12 +96,12 @@ class Store:
             raise
 
     def _identify(self) -> int:
-        try:
+        with self.file.errors():
             found: int | None = self.file.connection.execute(
                 "SELECT value FROM meta WHERE name = 'replica'"
             ).get
-        except apsw.Error as error:
-            raise self.file.error(error) from error
+        if found is not None and not is_replica_id(found):
+            raise StorageError("the replica's id in it is damaged", path=self.path)
         if found is None:
             if self.read_only:
                 raise StorageError("the store names no replica", path=self.path)
@@ -119,7 +117,10 @@ class Store:
                 "SELECT value FROM meta WHERE name = 'key'"
             ).get
         if found is not None:
-            return DeviceKey.from_bytes(found)
+            try:
+                return DeviceKey.from_bytes(found)
+            except (TypeError, ValueError) as error:
+                raise StorageError("the device's key in it is damaged", path=self.path) from error
         if self.read_only:
             return None
         key = new_device_key()
@@ -226,6 +227,15 @@ class Store:
                 connection.execute(
                     "INSERT OR REPLACE INTO schemas VALUES(?, ?)", (document, encode(description))
                 )
+
+    def damage(self) -> list[str]:
+        """Return what is wrong with the file as such, in sentences."""
+        found = [f"the file is damaged: {text}" for text in self.file.damage()]
+        with self.file.errors():
+            strays = self.logs.strays()
+        if strays:
+            found.append(f"{strays} of its entries are in no log of any document, or no bytes")
+        return found
 
     def close(self) -> None:
         """Close the file."""

@@ -38,6 +38,7 @@ from tests.server.client import Client
 __all__ = ["House", "Intruder", "Policy", "house", "token"]
 
 SECRET = bytes(range(32))
+ANY: Any = Frame
 
 
 def token(user: str, seconds: float = 1000, audience: str = "boards") -> str:
@@ -96,7 +97,8 @@ class Intruder(Client):
 
     async def until_one_of(self, *kinds: type[Any]) -> Frame:
         """Return the first event of these kinds that was not returned before."""
-        return await self.until(Frame, lambda event: isinstance(event, kinds))  # type: ignore[type-abstract,type-var]
+        found: Frame = await self.until(ANY, lambda event: isinstance(event, kinds))
+        return found
 
     async def answer(self, entries: Sequence[Entry], document: str = "b") -> Frame:
         """Push entries, and return what the server says to that."""
@@ -105,13 +107,14 @@ class Intruder(Client):
         await self.push(entries, document)
         nonce = self.protocol.check(document)
         await self.flush()
-        return await self.until(
-            Frame,  # type: ignore[type-abstract,type-var]
+        found: Frame = await self.until(
+            ANY,
             lambda event: (
                 isinstance(event, Receipt | Failed | Goodbye)
                 or (isinstance(event, Heads) and event.nonce in {0, nonce})
             ),
         )
+        return found
 
 
 class House:

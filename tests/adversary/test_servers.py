@@ -125,10 +125,14 @@ def write_in_the_name_of_a_device_known_from_elsewhere(rows: list[Row]) -> None:
     rows.append(rows[-1]._replace(replica=FRIEND, seq=1, data=thief.write().data))
 
 
+def _name(function: Any) -> str:
+    return str(function.__name__)
+
+
 READER, FRIEND = 2**52 + 17, 2**52 + 18
 """The replicas of bob, who reads, and of cleo, whom he knows: those after ann's."""
 
-TAMPERING = {
+TAMPERING: dict[Callable[[list[Row]], None], str] = {
     alter: "what follows was not chained to it",
     drop: "what follows was not chained to it",
     forge_the_end: "its seal is false",
@@ -180,7 +184,7 @@ async def go_on(folder: Path, ann: Replica, bob: Replica) -> None:
     assert ann.verify() == bob.verify() == []
 
 
-@pytest.mark.parametrize("tamper", TAMPERING, ids=lambda t: t.__name__)
+@pytest.mark.parametrize("tamper", TAMPERING, ids=_name)
 async def test_a_server_that_tampers_is_found_out_by_the_reader(
     tmp_path: Path,
     people: tuple[Replica, Replica],
@@ -199,7 +203,7 @@ async def test_a_server_that_tampers_is_found_out_by_the_reader(
     await go_on(tmp_path, ann, bob)
 
 
-@pytest.mark.parametrize("tamper", WITHHOLDING, ids=lambda t: t.__name__)
+@pytest.mark.parametrize("tamper", WITHHOLDING, ids=_name)
 async def test_what_is_not_sealed_is_not_believed_however_long_one_waits(
     tmp_path: Path,
     people: tuple[Replica, Replica],

@@ -2,11 +2,12 @@
 
 A row's place is `document << 40 | offset`, so the rows of one document stand together in the order
 of arrival, which is what followers read. A second index finds an entry by its log and number.
-Entries are stored as the bytes they came in.
+Entries are stored as the bytes they came in. Those that are refused are noted by their places.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import apsw
@@ -15,7 +16,7 @@ from crdtsync.log import Entry
 from crdtsync.server.backend import Row
 from crdtsync.server.devices import Device
 
-__all__ = ["SCHEMA", "DeviceTable", "EntryTable"]
+__all__ = ["SCHEMA", "DeviceTable", "EntryTable", "digest_of"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents(
@@ -31,7 +32,8 @@ CREATE TABLE IF NOT EXISTS entries(
     UNIQUE(document, replica, seq)
 );
 CREATE TABLE IF NOT EXISTS refused(
-    place INTEGER PRIMARY KEY
+    place INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS devices(
     replica INTEGER PRIMARY KEY,
@@ -43,6 +45,7 @@ CREATE INDEX IF NOT EXISTS revoked_devices ON devices(replica) WHERE revoked = 1
 """
 
 _OFFSET_BITS = 40
+_DIGEST_BYTES = 8
 
 
 class EntryTable:
@@ -79,9 +82,9 @@ class EntryTable:
             "INSERT INTO entries(place, document, replica, seq, data) VALUES(?, ?, ?, ?, ?)",
             [(base | row.offset, document, row.replica, row.seq, row.data) for row in rows],
         )
-        refused = [(base | row.offset,) for row in rows if row.is_refused]
+        refused = [(base | row.offset, digest_of(row.data)) for row in rows if row.is_refused]
         if refused:
-            self._connection.executemany("INSERT INTO refused(place) VALUES(?)", refused)
+            self._connection.executemany("INSERT INTO refused(place, digest) VALUES(?, ?)", refused)
         return rows
 
     def first_refused(self, document: int) -> int | None:
@@ -92,6 +95,28 @@ class EntryTable:
             (base, base + (1 << _OFFSET_BITS)),
         ).get
         return None if first is None else first - base
+
+    def refused(self, document: int) -> dict[int, bytes]:
+        """Return the offsets of a document's refused entries, and what tells their bytes."""
+        base = document << _OFFSET_BITS
+        rows = self._connection.execute(
+            "SELECT place, digest FROM refused WHERE place > ? AND place < ?",
+            (base, base + (1 << _OFFSET_BITS)),
+        )
+        return {place - base: digest for place, digest in rows}
+
+    def count(self) -> int:
+        """Return how many entries there are."""
+        found: int = self._connection.execute("SELECT count(*) FROM entries").get
+        return found
+
+    def strays(self) -> int:
+        """Return how many entries are in no document, at another's place, or not even bytes."""
+        found: int = self._connection.execute(
+            f"SELECT count(*) FROM entries WHERE place >> {_OFFSET_BITS} IS NOT document "  # noqa: S608 - ours
+            "OR document NOT IN (SELECT id FROM documents) OR typeof(data) <> 'blob'"
+        ).get
+        return found
 
     def last_offset(self, document: int) -> int:
         """Return the offset of the newest entry; 0 where there is none."""
@@ -145,8 +170,8 @@ class EntryTable:
         rows: list[Row] = []
         size = 0
         for place, replica, seq, data in self._connection.execute(
-            "SELECT place, replica, seq, data FROM entries WHERE place > ? AND place <= ? "
-            "ORDER BY place",
+            "SELECT place, replica, seq, cast(data AS BLOB) FROM entries "
+            "WHERE place > ? AND place <= ? ORDER BY place",
             (base + after, base + upto),
         ):
             size += len(data)
@@ -154,6 +179,11 @@ class EntryTable:
                 break
             rows.append(Row(place - base, replica, seq, data))
         return rows
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return what tells whether a refused entry is as it was written: its chain cannot any more."""
+    return hashlib.sha256(data).digest()[:_DIGEST_BYTES]
 
 
 class DeviceTable:
