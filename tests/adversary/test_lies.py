@@ -9,6 +9,7 @@ import pycrdt
 import pytest
 
 from crdtsync import Replica
+from crdtsync.codec import encode
 from crdtsync.log import Entry
 from tests.adversary.forger import Forger
 from tests.document.boards import Board
@@ -79,3 +80,27 @@ def test_a_lie_about_dependencies_takes_effect_alike_everywhere(lie: Any, opened
                 shown.append(board.to_dict() | {"clocks": board._live.crdt_clocks})
                 assert board.state_vector == {ann.id: 3, EVIL: 2}
         assert all(one == shown[0] for one in shown)
+
+
+def test_who_writes_into_another_s_slot_writes_no_history() -> None:
+    """The conflict names the slot's device; the log says who it was; the next write settles it."""
+    with honest()[0] as ann, Replica(user="bob") as bob:
+        hers, his = ann.document(Board, "b"), bob.document(Board, "b")
+        evil = Forger(EVIL, user="eve")
+        evil.see(*[entry.update for entry in ann.ledger("b").entries()])
+        slot = encode([2**60, 2**60, "EVIL", None, 1, [[ann.id, 2**60], [bob.id, 2**60]]])
+        bob.merge(ann)
+        forged = evil.edit(lambda doc: doc.get("slots", type=pycrdt.Map).__setitem__(
+            f"name@{ann.id:x}.5", slot
+        ))  # fmt: skip
+        ann.ledger("b").receive([forged.data])
+        his.name = "his"
+        ann.merge(bob)
+        assert his.to_dict() == hers.to_dict()
+        assert his.conflicts() == hers.conflicts()
+        author = next(entry for entry in hers.log if b"EVIL" in entry.update)
+        assert author.replica == EVIL
+        hers.name = "settled"
+        ann.merge(bob)
+        assert his.to_dict() == hers.to_dict()
+        assert (his.name, his.conflicts()) == ("settled", [])
