@@ -62,7 +62,8 @@ class Waiting:
 
     Attributes:
         entries: in the order of the log.
-        needs: the clocks that the first of them waits for; None where nothing will help it.
+        needs: the clocks that the first of them waits for; none where that is not known, so that it
+            has to be tried again and again; None where nothing will help it.
         reason: why the first of them is without effect.
     """
 
@@ -112,11 +113,13 @@ class _Attempt:
             elif self.waiting:
                 self._release()
         # Of what we cannot read it is not known what it waits for. All else is there by now.
-        for replica in sorted(r for r, held in self.waiting.items() if held.needs == {}):
-            held = self.waiting[replica]
-            self._apply(held.entries.popleft())
-            self._resume(replica, held.entries)
+        while unread := [r for r, held in self.waiting.items() if self._is_untried(held)]:
+            self._go_on(min(unread))
             self._release()
+
+    def _is_untried(self, held: Waiting) -> bool:
+        first = held.entries[0]
+        return held.needs == {} and (first.replica, first.seq) not in self.failures
 
     def _release(self) -> None:
         """Apply what no longer has to wait, until nothing more can be applied."""
@@ -125,11 +128,13 @@ class _Attempt:
             progress = False
             for replica, held in list(self.waiting.items()):
                 if held.needs and held.is_over(self._reached):
-                    self._apply(held.entries.popleft())
-                    self._resume(replica, held.entries)
+                    self._go_on(replica)
                     progress = True
 
-    def _resume(self, replica: int, entries: deque[Entry]) -> None:
+    def _go_on(self, replica: int) -> None:
+        """Apply the first entry of a log that waits, and of the others those that can be."""
+        entries = self.waiting[replica].entries
+        self._apply(entries.popleft())
         held = self._examine(entries)
         if held is None:
             del self.waiting[replica]
@@ -140,16 +145,16 @@ class _Attempt:
         """Apply entries of a log up to the first that has to wait; return that and the others."""
         while entries:
             entry = entries[0]
-            failure = self.failures.get((entry.replica, entry.seq))
-            if failure is not None:
-                return Waiting(entries, None, failure)
             begin = check_structs(entry)
             if begin is not None and begin != self._reached.get(entry.replica, 0):
                 return Waiting(entries, None, _FOR_NOTHING)
+            failure = self.failures.get((entry.replica, entry.seq))
             try:
                 held = Waiting(entries, needs(entry.update), _FOR_OTHERS)
             except ValueError as error:
-                return Waiting(entries, {}, str(error))
+                return Waiting(entries, {}, failure or str(error))
+            if failure is not None:
+                return Waiting(entries, None, failure)
             if not held.is_over(self._reached):
                 return held
             self._apply(entries.popleft())
