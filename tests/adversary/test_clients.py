@@ -331,6 +331,21 @@ async def test_a_batch_with_a_hole_or_in_another_order_waits(tmp_path: Path) -> 
         assert (await at.house.backend.state("b")).offset == length + 2
 
 
+async def test_what_comes_before_a_seal_that_finds_no_place_is_not_stored(tmp_path: Path) -> None:
+    """Else everybody who follows the document would wait for that seal for ever."""
+    async with scene(tmp_path) as at:
+        first, last = at.evil.write(seal=False), at.evil.write()
+        answer = await at.intruder.answer([last, first])
+        assert isinstance(answer, Heads)
+        other = Forger(EVIL, user="eve")
+        other.key = at.evil.key
+        unsealed = other.write(seal=False)
+        nothing = Dependency(7, 1, bytes(32))
+        answer = await at.intruder.answer([unsealed, other.write(dependencies=(nothing,))])
+        assert isinstance(answer, Heads)
+        assert (await at.house.backend.state("b")).offset == len(at.log)
+
+
 HEADS: dict[str, Callable[[Scene], dict[int, Head]]] = {
     "too high": lambda at: {at.ann.id: Head(2**53, bytes(32))},
     "too low": lambda at: {at.ann.id: Head(1, at.log[0].hash)},
