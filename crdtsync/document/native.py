@@ -22,7 +22,15 @@ MARK = b"\xd9\xd9\xf7"
 """CBOR's self-described tag (RFC 8949, section 3.4.6): the bytes that follow are one item."""
 
 _WHOLE_MAX = 2**53
-_NATIVE = frozenset({type(None), bool, int, float, str, bytes, bytearray, list, dict})
+_SHARED = (
+    pycrdt.Array,
+    pycrdt.Doc,
+    pycrdt.Map,
+    pycrdt.Text,
+    pycrdt.XmlElement,
+    pycrdt.XmlFragment,
+    pycrdt.XmlText,
+)
 
 
 def to_native(value: Any) -> Any:
@@ -58,12 +66,12 @@ def from_native(value: Any, depth_max: int = DEPTH_MAX) -> Any:
     if isinstance(value, dict | pycrdt.Map):
         items = value.items()
         return {k: from_native(item, depth_max - 1) for k, item in items} if depth_max else None
-    return value if kind is int else None
+    return None if is_shared(value) else value
 
 
 def is_shared(value: Any) -> bool:
     """Tell whether what a Yjs list holds is a shared type, which may change where it stands."""
-    return type(value) not in _NATIVE
+    return isinstance(value, _SHARED)
 
 
 def _from_bytes(data: bytes) -> Any:

@@ -20,7 +20,7 @@ from crdtsync.log import Entry, Head, check_follows, decode_entry
 from crdtsync.replica import Problem
 from crdtsync.replica.audit import STORED
 from crdtsync.replica.inbox import Batch, has_past
-from crdtsync.replica.verify import UNSEALED, SealAudit
+from crdtsync.replica.verify import SealAudit
 from crdtsync.seal import binding
 from crdtsync.server.backend import EPOCH_BYTES, Row
 from crdtsync.server.backends.table import SCHEMA, DeviceTable, EntryTable, digest_of
@@ -30,6 +30,7 @@ from crdtsync.structs import check_structs
 
 __all__ = ["Audit", "audit_file"]
 
+_UNSEALED = "it bears no seal of its author's, and neither does what follows it"
 _BYTES_AT_ONCE = 1024 * 1024
 _PLACES = 1 << 40
 
@@ -129,7 +130,7 @@ class _Auditor:
                 yield [Problem(self._name, None, None, "its entries are not in order in the file")]
                 break
             after = rows[-1].offset
-        yield [Problem(self._name, r, seq, UNSEALED) for r, seq in self._seals.unsealed()]
+        yield [Problem(self._name, r, seq, _UNSEALED) for r, seq in self._seals.unsealed()]
         yield [
             Problem(self._name, None, None, f"the refused entry at offset {offset} is not here")
             for offset in refused

@@ -44,7 +44,7 @@ def insert_what_we_read_otherwise(doc: pycrdt.Doc[Any]) -> bytes:
     return b"\x01\x01" + varuint(EVIL) + b"\x00\x82" + place + b'\x00\x03"x"' + b"\x00"
 
 
-LIES = [insert_beside, delete_some, insert_first_and_beside, put_into_a_nested_type]
+LIES: list[Any] = [insert_beside, delete_some, insert_first_and_beside, put_into_a_nested_type]
 LIES.append(insert_what_we_read_otherwise)
 
 
