@@ -18,7 +18,7 @@ import apsw
 
 from crdtsync.errors import StorageError, StoreFormatError, StoreLockedError
 
-__all__ = ["Durability", "StoreFile", "open_file"]
+__all__ = ["Durability", "StoreFile", "kind_of", "open_file"]
 
 Durability: TypeAlias = Literal["process", "power"]
 """What a commit survives: the death of the process, or the loss of power too."""
@@ -104,10 +104,22 @@ class StoreFile:
             yield
         except apsw.Error as error:
             raise self.error(error) from error
+        except UnicodeDecodeError as error:
+            raise StorageError(
+                "the file is damaged: a text in it is none", path=self.path
+            ) from error
 
     def error(self, error: apsw.Error) -> StorageError:
         """Say an apsw error in our words."""
         return _explain(error, self.path)
+
+    def damage(self) -> list[str]:
+        """Return what SQLite finds wrong with the file's structure, in its words."""
+        with self.errors():
+            found: list[str] = [
+                text for (text,) in self.connection.execute("PRAGMA integrity_check")
+            ]
+        return [] if found == ["ok"] else found
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -172,6 +184,27 @@ def open_file(
             raise _explain(error, path) from error
         raise
     return StoreFile(path, connection, lock, lengthened=lengthened)
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Tell what a file is a store of: `replica`, `server`.
+
+    Raises:
+        StoreFormatError: it is something else than a store.
+        StorageError: it cannot be read.
+    """
+    path = os.fspath(path)
+    try:
+        connection = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            if connection.pragma("application_id") != APPLICATION_ID:
+                raise StoreFormatError("this is not a crdtsync store", path=path)
+            return str(connection.execute("SELECT value FROM meta WHERE name = 'kind'").get)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise _explain(error, path) from error
 
 
 def _make_private(path: str) -> None:

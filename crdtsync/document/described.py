@@ -7,13 +7,13 @@ write is shown and the conflict says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from crdtsync.document.access import FieldAccess
 from crdtsync.document.document import Document
 from crdtsync.document.record import Record
 from crdtsync.document.rule import Rule, find_judge, read_rule
-from crdtsync.document.schema import FieldSpec, Schema
+from crdtsync.document.schema import FieldSpec, Kind, Schema
 from crdtsync.errors import SchemaError
 from crdtsync.strategy import Candidate, Removal
 
@@ -80,6 +80,8 @@ def _spec(name: str, told: Mapping[str, Any]) -> FieldSpec:
     rule = read_rule(told["rule"])
     judge = None if rule is None else _judge(rule)
     kind = told["kind"]
+    if kind not in get_args(Kind):
+        raise ValueError(f"there are no fields of kind {kind!r}")
     if kind == "value":
         return FieldSpec(
             name=name, kind=kind, stored=told["stored"], default=told["default"], strategy=judge

@@ -3,15 +3,17 @@
 An update is opaque to most of crdtsync: the CRDT library made it, and the CRDT library applies it.
 Some things have to be known without that library, on a server too: whether reading an update would
 end the process; what is left of it where its action was refused, or erased; what it is under
-another author's id; and who wrote what in it, where it comes from a Yjs client and several have.
+another author's id; who wrote what in it, where it comes from a Yjs client and several have; and
+what has to be there before it can be applied as a whole.
 
 Read next: `crdtsync.update.reader` (the encoding), then `nesting`, `neutral`, `stripped`,
-`reauthor` and `division`, one for each.
+`reauthor`, `division` and `needs`, one for each.
 """
 
 from __future__ import annotations
 
 from crdtsync.update.division import Division, Part, deleting, divide
+from crdtsync.update.needs import needs
 from crdtsync.update.nesting import nests_too_deeply
 from crdtsync.update.neutral import neutralize
 from crdtsync.update.reader import NESTING_MAX
@@ -29,6 +31,7 @@ __all__ = [
     "Runs",
     "deleting",
     "divide",
+    "needs",
     "nests_too_deeply",
     "neutralize",
     "read_parts",
