@@ -166,7 +166,9 @@ def open_file(
         connection = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY if read_only else flags)
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
         _check_format(connection, path, kind, new_allowed=not read_only)
-        if not read_only:
+        if read_only:
+            _check_tables(connection, path, schema)
+        else:
             connection.pragma("journal_mode", "WAL")
             # What is erased must not be found in the file. Logs hardly ever delete anything.
             connection.pragma("secure_delete", True)
@@ -279,6 +281,29 @@ def _check_format(connection: apsw.Connection, path: str, kind: str, *, new_allo
     found = connection.execute("SELECT value FROM meta WHERE name = 'kind'").get
     if found != kind:
         raise StoreFormatError(f"this is the store of a {found}, not of a {kind}", path=path)
+
+
+def _check_tables(connection: apsw.Connection, path: str, schema: str) -> None:
+    """Check that a file's tables are declared as ours: else nothing in it means what it seems."""
+    with contextlib.closing(apsw.Connection(":memory:")) as ours:
+        ours.execute(schema)
+        wanted = _declarations(ours)
+    try:
+        found = _declarations(connection)
+    except UnicodeDecodeError:
+        found = {}
+    for name, declaration in wanted.items():
+        if found.get(name) != declaration:
+            raise StoreFormatError(
+                f"its table {name!r} is not declared as this crdtsync declares it: the file is "
+                "damaged, or of another version",
+                path=path,
+            )
+
+
+def _declarations(connection: apsw.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {name: " ".join(sql.split()) for name, sql in rows}
 
 
 def _explain(error: apsw.Error, path: str) -> StorageError:

@@ -58,7 +58,7 @@ def verify_ledger(ledger: Ledger, progress: Callable[[int], object]) -> list[Pro
 class SealAudit:
     """Checks the seals of one document's logs, entry after entry.
 
-    Only where a log's first entry names no key, there is nothing to check.
+    Where a log's first entry names no key, there are none.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class SealAudit:
             self._keys[replica] = bound.public
         key = self._keys.get(replica)
         if key is None:
-            return True
+            return entry.seal is None
         if entry.seal is None:
             self._unsealed.setdefault(replica, entry.seq)
             return True
