@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import random
@@ -10,13 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import apsw
 import pytest
 from click.testing import CliRunner, Result
 
 from crdtsync.cli import main
 from crdtsync.envelope import is_neutral
-from crdtsync.log import Head, decode_entry, make_entry, with_seal
+from crdtsync.log import Head, decode_entry, make_entry, with_clamp, with_seal
+from crdtsync.server import SqliteBackend
+from crdtsync.server.erasures import Erasure
+from tests.adversary.forger import Forger
 from tests.adversary.stores import make_stores
 
 WHICH = ["ann.db", "server.db"]
@@ -194,8 +199,14 @@ def test_a_log_that_was_written_anew_is_found_by_its_seals(file: Path) -> None:
         ("UPDATE devices SET user = 'eve'", "its log is in the name of"),
         ("UPDATE entries SET document = document + 9", "its entries are in no document"),
         ("UPDATE entries SET data = cast(data AS TEXT)", "or no bytes"),
-        ("DELETE FROM refused", "it was refused, and is not as it was stored then"),
-        ("UPDATE refused SET digest = x''", "it was refused, and is not as it was stored then"),
+        (
+            "DELETE FROM marked",
+            "is not as it was stored then",
+        ),
+        (
+            "UPDATE marked SET digest = x''",
+            "is not as it was stored then",
+        ),
         ("UPDATE meta SET value = x'' WHERE name = 'epoch'", "of which epoch its cursors are"),
         ("DELETE FROM entries WHERE seq = 2", "expected entry 2 next"),
     ],
@@ -219,3 +230,23 @@ def test_a_file_of_something_else_is_none(tmp_path: Path) -> None:
         result = verify(other)
         assert result.exit_code == 3
         assert "this is not a crdtsync store" in result.output
+
+
+def test_what_was_erased_or_clamped_is_sound_and_its_bytes_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "server.db"
+    forger = Forger(2**52 + 1)
+    clamped = with_clamp(forger.write(), 1000)
+
+    async def fill() -> None:
+        async with SqliteBackend(path) as backend:
+            await backend.append("b", [clamped, forger.write(), forger.write()])
+            await backend.erase(Erasure("b", forger.replica, 2, "by order"))
+
+    anyio.run(fill)
+    assert problems(path) == []
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        data = with_clamp(clamped, 1001).data
+        connection.execute("UPDATE entries SET data = ? WHERE seq = 1", (data,))
+    (problem,) = problems(path)
+    assert (problem["document"], problem["seq"]) == ("b", 1)
+    assert "is not as it was stored then" in problem["message"]
