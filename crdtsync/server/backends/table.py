@@ -222,10 +222,10 @@ class EntryTable:
         rows: list[Row] = []
         size = 0
         for place, replica, seq, data in self._connection.execute(
-            "SELECT place, replica, seq, cast(data AS BLOB) FROM entries "
+            "SELECT place, replica, seq, ifnull(cast(data AS BLOB), x'') FROM entries "
             "WHERE place > ?1 AND place <= ?2 "
-            "UNION ALL SELECT notices.place, replica, seq, cast(data AS BLOB) FROM notices "
-            "JOIN entries USING(document, replica, seq) "
+            "UNION ALL SELECT notices.place, replica, seq, ifnull(cast(data AS BLOB), x'') "
+            "FROM notices JOIN entries USING(document, replica, seq) "
             "WHERE notices.place > ?1 AND notices.place <= ?2 ORDER BY 1",
             (base + after, base + upto),
         ):
