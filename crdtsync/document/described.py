@@ -107,6 +107,8 @@ def _spec(name: str, told: Mapping[str, Any]) -> FieldSpec:
     rule = read_rule(told["rule"])
     judge = None if rule is None else _judge(rule)
     kind = told["kind"]
+    if kind not in get_args(Kind):
+        raise ValueError(f"there are no fields of kind {kind!r}")
     if kind == "value":
         return FieldSpec(
             name=name, kind=kind, stored=told["stored"], default=told["default"], strategy=judge

@@ -115,7 +115,7 @@ class LiveDocument:
 
     def caveats(self) -> list[Caveat]:
         """Return what is not read here as it was meant."""
-        return caveats(self.view, self._without_effect)
+        return caveats(self.view, self.without_effect)
 
     def observe(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Tell `callback` of every change from now on."""
@@ -258,6 +258,8 @@ class LiveDocument:
             effects = view.install(writer.installs, tell=bool(self.observers))
             view.touch(action.edits)
             self._announced = True
+            if self._is_waited_for():
+                self.load()
             self._grow(len(entry.data))
         except BaseException as error:
             self.go_back(error)
@@ -294,18 +296,35 @@ class LiveDocument:
         view.listen()
         with slot_events(self._doc) as events:
             try:
-                applied = apply_entries(self._doc, entries)
+                applied = apply_entries(self._doc, self._not_waiting(entries))
             except BaseException as error:
                 self.go_back(error)
                 raise
         effects = NO_EFFECTS
-        if not applied:
+        if not applied or self._is_waited_for():
             self.load()
         else:
             effects = view.take(events, tell=bool(self.observers))
         self._grow(sum(len(entry.data) for entry in entries))
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
+
+    def _not_waiting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return the entries whose logs have had effect so far; the others wait with these."""
+        waiting = self._waiting
+        if not waiting:
+            return entries
+        for entry in entries:
+            if entry.replica in waiting:
+                waiting[entry.replica].entries.append(entry)
+        return [entry for entry in entries if entry.replica not in waiting]
+
+    def _is_waited_for(self) -> bool:
+        """Tell whether an entry without effect may have what it waited for by now."""
+        if not self._waiting:
+            return False
+        reached = clocks(self._doc)
+        return any(held.is_over(reached) for held in self._waiting.values())
 
     def rebuild(self, entries: Sequence[Entry]) -> None:
         """Materialize the document anew, because entries in the log have no effect any more."""
@@ -367,7 +386,7 @@ class LiveDocument:
             self.view.show(material.doc, material.slots)
         self._doc = material.doc
         self._subscription = self._doc.observe(self._capture)
-        self._without_effect = material.without_effect
+        self._waiting = material.waiting
         self._announced = False
         self._tail_bytes = material.tail_bytes
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
@@ -396,7 +415,7 @@ class LiveDocument:
         Not while an entry is without effect: a snapshot would hide that.
         """
         self._tail_bytes = 0
-        if self._without_effect:
+        if self._waiting:
             return
         journal = self.journal
         state, slots = self._doc.get_update(), self.view.live_slots()
@@ -413,7 +432,10 @@ class LiveDocument:
     @property
     def without_effect(self) -> dict[tuple[int, int], str]:
         """Entries that the CRDT could not apply: (replica, seq) to the reason."""
-        return dict(self._without_effect)
+        found: dict[tuple[int, int], str] = {}
+        for held in self._waiting.values():
+            found |= held.reasons()
+        return found
 
     def close(self) -> None:
         """Take no more actions."""

@@ -2,9 +2,9 @@
 
 The quick way begins at the snapshot and applies many entries in one CRDT transaction. Where an
 entry cannot be applied (its author wrote nonsense, or hides what it builds on) the careful way
-begins anew and applies one after the other, leaving out those that cannot be. An entry left out
-stays in the log, without effect, and is reported. The CRDT is never left waiting for something
-that is missing: such parts would be lost from its state without a word.
+begins anew and applies one after the other, leaving out those that cannot be: see `effect`. An
+entry left out stays in the log, without effect, and is reported. The CRDT is never left waiting for
+something that is missing: such parts would be lost from its state without a word.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 import pycrdt
 
 from crdtsync.document.crdt import apply_updates, clocks, is_crdt_failure
+from crdtsync.document.effect import Waiting, apply_what_can_be, took_effect
 from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
 from crdtsync.errors import CorruptLogError
 from crdtsync.log import Entry
-from crdtsync.structs import check_structs
 
 __all__ = [
     "Material",
@@ -52,14 +52,14 @@ class Material:
         slots: the live slots in it.
         vector: the entries it holds.
         tail_bytes: how many bytes of entries were applied on top of the snapshot.
-        without_effect: entries that could not be applied: (replica, seq) to the reason.
+        waiting: entries without effect, by their logs.
     """
 
     doc: pycrdt.Doc[Any]
     slots: dict[str, bytes] = field(default_factory=dict)
     vector: dict[int, int] = field(default_factory=dict)
     tail_bytes: int = 0
-    without_effect: dict[tuple[int, int], str] = field(default_factory=dict)
+    waiting: dict[int, Waiting] = field(default_factory=dict)
 
     def snapshot(self) -> Snapshot:
         """Return the state as it can be kept."""
@@ -73,25 +73,19 @@ def materialize(journal: Loadable, passing: Callable[[Material], object] | None 
         journal: the log.
         passing: is shown each sound state on the way.
     """
-    left_out: dict[tuple[int, int], str] = {}
     material: Material | None = None
-    careful = False
     while material is None:
         try:
-            if careful:
-                material = _carefully(journal, left_out)
-            else:
-                material = _quickly(journal, journal.snapshot(), passing)
-                careful = True
+            material = _quickly(journal, journal.snapshot(), passing) or _carefully(journal)
         except CorruptLogError:
             journal.set_damage_aside()
-    for (replica, seq), reason in itertools.islice(left_out.items(), _FAILURES_LOGGED_MAX):
+    for replica, held in itertools.islice(material.waiting.items(), _FAILURES_LOGGED_MAX):
         _log.error(
-            "document %r: entry %d of replica %x stays without effect: %s",
+            "document %r: entry %d of replica %x is without effect, and so is what follows it: %s",
             journal.name,
-            seq,
+            held.entries[0].seq,
             replica,
-            reason,
+            held.reason,
         )
     return material
 
@@ -101,23 +95,14 @@ def apply_entries(doc: pycrdt.Doc[Any], entries: Sequence[Entry]) -> bool:
 
     Then the document is spoiled and must be loaded anew.
     """
+    before = clocks(doc)
     try:
         apply_updates(doc, [entry.update for entry in entries])
     except BaseException as error:
         if not is_crdt_failure(error):
             raise
         return False
-    # Structs are applied without gaps. So if the last of a replica's are, then all of them are.
-    begins: dict[int, int] = {}
-    for entry in reversed(entries):
-        if entry.replica not in begins:
-            begin = check_structs(entry)
-            if begin is not None:
-                begins[entry.replica] = begin
-    if not begins:
-        return True
-    reached = clocks(doc)
-    return all(reached.get(replica, 0) > begin for replica, begin in begins.items())
+    return took_effect(entries, before, clocks(doc))
 
 
 @contextmanager
@@ -189,38 +174,14 @@ def _apply_snapshot(doc: pycrdt.Doc[Any], snapshot: Snapshot) -> bool:
     return clocks(doc) == snapshot.clocks
 
 
-def _carefully(journal: Loadable, left_out: dict[tuple[int, int], str]) -> Material | None:
-    """Load entry by entry, leaving out those that cannot be applied.
-
-    Args:
-        journal: the log.
-        left_out: entries known to be such; more are added.
-
-    Returns:
-        None if an entry spoiled the document, which must begin anew without it.
-    """
-    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=journal.replica)
-    for entry in journal.entries():
-        name = (entry.replica, entry.seq)
-        if name in left_out:
-            continue
-        begin = check_structs(entry)
-        if begin is not None and begin > clocks(doc).get(entry.replica, 0):
-            left_out[name] = "structs before its own are missing"
-            continue
-        try:
-            doc.apply_update(entry.update)
-        except BaseException as error:
-            if not is_crdt_failure(error):
-                raise
-            left_out[name] = str(error)
-            if isinstance(error, ValueError):
-                continue
-            return None  # the CRDT library may have applied a part of it
-        if begin is not None and clocks(doc).get(entry.replica, 0) <= begin:
-            left_out[name] = "it builds on structs that are missing"
-            return None
-    return Material(doc, live_slots_of(doc), without_effect=left_out)
+def _carefully(journal: Loadable) -> Material:
+    """Load entry by entry, leaving out those that cannot take effect."""
+    failures: dict[tuple[int, int], str] = {}
+    while True:
+        doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=journal.replica)
+        waiting = apply_what_can_be(doc, journal.entries(), failures)
+        if waiting is not None:
+            return Material(doc, live_slots_of(doc), waiting=waiting)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS logs(
     replica INTEGER NOT NULL,
     UNIQUE(document, replica)
 );
+CREATE INDEX IF NOT EXISTS logs_by_replica ON logs(replica);
 CREATE TABLE IF NOT EXISTS entries(
     place INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
@@ -218,12 +219,21 @@ class LogTable:
         ).get
         return 0 if place is None else place - base
 
+    def firsts(self, replica: int) -> list[bytes]:
+        """Return the first entry of each log of a replica, in whatever document."""
+        rows = self._connection.execute(
+            f"SELECT data FROM entries WHERE place IN "  # noqa: S608 - a number of ours
+            f"(SELECT (id << {_SEQ_BITS}) | 1 FROM logs WHERE replica = ?) ORDER BY place",
+            (replica,),
+        )
+        return [data for (data,) in rows]
+
     def read(self, log: int, replica: int, after: int = 0, upto: int = SEQ_MAX) -> Iterator[Row]:
         """Yield the entries of one log above number `after`, up to `upto`."""
         base = log << _SEQ_BITS
         for place, position, digest, data in self._connection.execute(
-            "SELECT place, position, digest, data FROM entries WHERE place > ? AND place <= ? "
-            "ORDER BY place",
+            "SELECT place, ifnull(cast(position AS INTEGER), 0), digest, cast(data AS BLOB) "
+            "FROM entries WHERE place > ? AND place <= ? ORDER BY place",
             (base | after, base | upto),
         ):
             yield Row(position, replica, place - base, digest, data)
@@ -310,6 +320,15 @@ class LogTable:
             (base, base | SEQ_MAX),
         )
         return [data for (data,) in rows]
+
+    def strays(self) -> int:
+        """Return how many entries are in no log of a document, or are not even bytes."""
+        found: int = self._connection.execute(
+            f"SELECT count(*) FROM entries WHERE place >> {_SEQ_BITS} NOT IN "  # noqa: S608 - ours
+            "(SELECT id FROM logs WHERE document IN (SELECT id FROM documents)) "
+            "OR typeof(data) <> 'blob'"
+        ).get
+        return found
 
     def aside(self, log: int) -> list[tuple[int, str]]:
         """Return (seq, reason) of a log's entries that were set aside."""

@@ -531,13 +531,20 @@ class Replica:
     def verify(self, progress: Callable[[int], object] | None = None) -> list[Problem]:
         """Check everything stored: chains, sequences, authors, and the state against a replay.
 
+        Whatever is in the file, what is wrong with it is returned and not raised, as far as the
+        names of its documents can be read.
+
         Args:
             progress: called with the number of entries checked since the last call.
         """
-        problems: list[Problem] = []
+        problems = [Problem("", None, None, message) for message in self._store.damage()]
         for name in self.names():
-            ledger = self.ledger(name)
-            found = verify_ledger(ledger, progress or (lambda _: None))
+            try:
+                ledger = self.ledger(name)
+                found = verify_ledger(ledger, progress or (lambda _: None))
+            except StorageError as error:
+                problems.append(Problem(name, None, None, error.reason))
+                continue
             problems += found
             if not found:
                 replayed = LiveDocument(self._schema(name), _WithoutSnapshot(ledger), 1)

@@ -36,7 +36,7 @@ class Seals:
         self._store = store
         self._stored = stored
         self._sealed: dict[int, int] = {}  # up to where our logs are known to be sealed
-        self.prover = Prover(lambda replica: stored.at(replica, 1))
+        self.forget_keys()
 
     def begin(self, entry: Entry) -> None:
         """Take the end of a log of ours as it is stored."""
@@ -44,7 +44,7 @@ class Seals:
 
     def forget_keys(self) -> None:
         """Find out anew whose key is whose: logs begin otherwise now."""
-        self.prover = Prover(lambda replica: self._stored.at(replica, 1))
+        self.prover = Prover(lambda replica: self._stored.at(replica, 1), self._store.key_of)
 
     def seal(self, replica: int, seq: int) -> bytes | None:
         """Return an entry of ours with our seal, which covers all before it; None if it has none.

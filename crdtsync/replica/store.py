@@ -6,21 +6,22 @@ the file can write in the device's name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any, NamedTuple
 
-import apsw
-
 from crdtsync.codec import decode, encode
 from crdtsync.document import Snapshot
-from crdtsync.errors import CodecError, StorageError
-from crdtsync.identity import new_replica_id, next_replica_id
+from crdtsync.errors import CodecError, EntryError, StorageError
+from crdtsync.identity import is_replica_id, new_replica_id, next_replica_id
 from crdtsync.keys import DeviceKey
-from crdtsync.log import Cursor
+from crdtsync.log import Cursor, decode_entry
+from crdtsync.replica.audit import STORED
 from crdtsync.replica.checkpoints import SCHEMA as CHECKPOINTS_SCHEMA
 from crdtsync.replica.checkpoints import Checkpoints, Packed, pack, unpack
 from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
 from crdtsync.replica.logs import LogTable
+from crdtsync.seal import binding
 from crdtsync.storage import Durability, open_file
 
 __all__ = ["Carried", "Progress", "Store"]
@@ -143,7 +144,7 @@ class Store:
         with self.file.errors():
             formers = list(self.file.connection.execute("SELECT replica, key FROM formers"))
         self.keys = {
-            replica: None if key is None else DeviceKey.from_bytes(key) for replica, key in formers
+            replica: None if key is None else self._to_key(key) for replica, key in formers
         } | {self.replica: self.key}
 
     def rotate(self) -> tuple[int, DeviceKey]:
@@ -174,12 +175,12 @@ class Store:
         self.write_progress(document, Progress(0, 0, before.cursor, known or 0))
 
     def _read_replica(self) -> int:
-        try:
+        with self.file.errors():
             found: int | None = self.file.connection.execute(
                 "SELECT value FROM meta WHERE name = 'replica'"
             ).get
-        except apsw.Error as error:
-            raise self.file.error(error) from error
+        if found is not None and not is_replica_id(found):
+            raise StorageError("the replica's id in it is damaged", path=self.path)
         if found is None:
             if self.read_only:
                 raise StorageError("the store names no replica", path=self.path)
@@ -195,13 +196,33 @@ class Store:
                 "SELECT value FROM meta WHERE name = 'key'"
             ).get
         if found is not None:
-            return DeviceKey.from_bytes(found)
+            return self._to_key(found)
         if self.read_only:
             return None
         key = new_device_key()
         with self.file.transaction() as connection:
             connection.execute("INSERT INTO meta VALUES('key', ?)", (key.private_bytes,))
         return key
+
+    def _to_key(self, stored: bytes) -> DeviceKey:
+        try:
+            return DeviceKey.from_bytes(stored)
+        except (TypeError, ValueError) as error:
+            raise StorageError("the device's key in it is damaged", path=self.path) from error
+
+    def key_of(self, replica: int) -> bytes | None:
+        """Return the key of a device: our own, or what its log in any document begins with."""
+        if replica in self.keys:
+            key = self.keys[replica]
+            return None if key is None else key.public
+        with self.file.errors():
+            firsts = self.logs.firsts(replica)
+        for data in firsts:
+            with contextlib.suppress(EntryError):  # damaged: the audit says so
+                bound = binding(decode_entry(data, STORED))
+                if bound is not None:
+                    return bound.public
+        return None
 
     def progress(self, document: int) -> Progress:
         """Return how far a document has been synchronized."""
@@ -289,6 +310,15 @@ class Store:
                 connection.execute(
                     "INSERT OR REPLACE INTO schemas VALUES(?, ?)", (document, encode(description))
                 )
+
+    def damage(self) -> list[str]:
+        """Return what is wrong with the file as such, in sentences."""
+        found = [f"the file is damaged: {text}" for text in self.file.damage()]
+        with self.file.errors():
+            strays = self.logs.strays()
+        if strays:
+            found.append(f"{strays} of its entries are in no log of any document, or no bytes")
+        return found
 
     def close(self) -> None:
         """Close the file."""
