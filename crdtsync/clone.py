@@ -156,8 +156,7 @@ def _read_base(document: str, item: Any) -> LogBase:
     ):
         raise CloneError("where a log ends has the wrong type or range", document=document)
     if base.key is not None and not (
-        base.seal is not None
-        and check_seal(base.key, document, base.replica, base.head, base.seal)
+        base.seal is not None and check_seal(base.key, document, base.replica, base.head, base.seal)
     ):
         raise CloneError(
             f"its author has not sealed the log of replica {base.replica:x} up to {base.seq}",

@@ -156,7 +156,7 @@ class ServerProtocol(Endpoint):
         """Say what the connection has become."""
         self._send(standing)
 
-    def subscriptions(self, documents: Mapping[str, int]) -> None:
+    def tell_subscriptions(self, documents: Mapping[str, int]) -> None:
         """Name documents that another connection of the user follows, with their priorities.
 
         Large numbers of them are sent in several frames.

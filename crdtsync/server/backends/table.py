@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from crdtsync.log import Entry
+from crdtsync.log import HASH_BYTES, Entry
 from crdtsync.server.backend import Row
 from crdtsync.server.devices import Device
 
@@ -135,6 +135,8 @@ class EntryTable:
     def read(self, document: int, after: int, upto: int, bytes_max: int) -> list[Row]:
         """Return entries above an offset in their order, at least one if there is any.
 
+        Those of which only the hash is left are passed over.
+
         Args:
             document: its number.
             after: the offset below the first one wanted.
@@ -146,8 +148,8 @@ class EntryTable:
         size = 0
         for place, replica, seq, data in self._connection.execute(
             "SELECT place, replica, seq, data FROM entries WHERE place > ? AND place <= ? "
-            "ORDER BY place",
-            (base + after, base + upto),
+            "AND length(data) > ? ORDER BY place",
+            (base + after, base + upto, HASH_BYTES),
         ):
             size += len(data)
             if rows and size > bytes_max:
