@@ -41,8 +41,17 @@ class Loadable(Protocol):
         """Return the newest snapshot."""
         ...
 
+    def base(self) -> Snapshot | None:
+        """Return the state that the logs begin above; None where they are here from their first.
+
+        The newest snapshot covers it, or is it.
+        """
+        ...
+
     def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
         """Yield the entries above a state vector in causal order, checked against their chains.
+
+        None from below the base is among them.
 
         Raises:
             CorruptLogError: a stored entry does not fit.

@@ -227,7 +227,7 @@ class LiveDocument:
             if commit and action.edits:
                 self._commit(action)
         finally:
-            if self._deferred:
+            if self._deferred or self._stale:
                 deferred, self._deferred = self._deferred, []
                 stale, self._stale = self._stale, False
                 (self.rebuild if stale else self.apply)(deferred)
@@ -296,7 +296,9 @@ class LiveDocument:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
 
     def rebuild(self, entries: Sequence[Entry]) -> None:
-        """Materialize the document anew, because entries in the log have no effect any more."""
+        """Materialize the document anew: entries in the log have no effect any more, or it begins
+        above another state.
+        """
         if self._action is not None:
             self._stale = True
             self._deferred.extend(entries)

@@ -1,6 +1,7 @@
 """From the log to the CRDT: loading a document, and applying entries to it.
 
-The quick way begins at the snapshot and applies many entries in one CRDT transaction. Where an
+A log may begin at a base: a state in place of all that was below. The quick way begins at the
+snapshot, which is that or a later one, and applies many entries in one CRDT transaction. Where an
 entry cannot be applied (its author wrote nonsense, or hides what it builds on) the careful way
 begins anew and applies one after the other, leaving out those that cannot be. An entry left out
 stays in the log, without effect, and is reported. The CRDT is never left waiting for something
@@ -22,7 +23,7 @@ import pycrdt
 from crdtsync.document.crdt import apply_updates, clocks, is_crdt_failure
 from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
-from crdtsync.errors import CorruptLogError
+from crdtsync.errors import CloneError, CorruptLogError
 from crdtsync.log import Entry
 from crdtsync.structs import check_structs
 
@@ -30,6 +31,7 @@ __all__ = [
     "Material",
     "apply_entries",
     "live_slots_of",
+    "load_state",
     "materialize",
     "paused_collection",
     "slot_changes",
@@ -70,7 +72,7 @@ def materialize(journal: Loadable) -> Material:
             if careful:
                 material = _carefully(journal, left_out)
             else:
-                material = _quickly(journal, journal.snapshot())
+                material = _quickly(journal, journal.snapshot() or journal.base())
                 careful = True
         except CorruptLogError:
             journal.set_damage_aside()
@@ -109,6 +111,27 @@ def apply_entries(doc: pycrdt.Doc[Any], entries: Sequence[Entry]) -> bool:
     return all(reached.get(replica, 0) > begin for replica, begin in begins.items())
 
 
+def load_state(state: bytes, expected: Mapping[int, int]) -> dict[str, bytes] | None:
+    """Load a CRDT state by itself, to see whether it is whole.
+
+    Args:
+        state: a Yjs v1 update.
+        expected: the CRDT clocks that it must give.
+
+    Returns:
+        The live slots in it; None if it cannot be loaded, or is not what was expected.
+    """
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    slots: dict[str, bytes] = {}
+    with slot_events(doc) as events:
+        if not _apply_state(doc, state, expected):
+            return None
+    for key, data in slot_changes(events):
+        if data is not None:
+            slots[key] = data
+    return slots
+
+
 @contextmanager
 def slot_events(doc: pycrdt.Doc[Any]) -> Iterator[list[Any]]:
     """Collect what changes in the map of slots, as the CRDT library reports it.
@@ -145,10 +168,12 @@ def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:
     material = Material(pycrdt.Doc(client_id=journal.replica))
     vector: dict[int, int] = {}
     if snapshot is not None:
-        if _apply_snapshot(material.doc, snapshot):
+        if _apply_state(material.doc, snapshot.state, snapshot.clocks):
             vector, material.slots = snapshot.vector, snapshot.slots
         else:
             _log.warning("document %r: its snapshot is not usable", journal.name)
+            if journal.base() is not None:
+                return None
             material.doc = pycrdt.Doc(client_id=journal.replica)
     entries = journal.entries(vector)
     while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
@@ -164,14 +189,14 @@ def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:
     return material
 
 
-def _apply_snapshot(doc: pycrdt.Doc[Any], snapshot: Snapshot) -> bool:
+def _apply_state(doc: pycrdt.Doc[Any], state: bytes, expected: Mapping[int, int]) -> bool:
     try:
-        doc.apply_update(snapshot.state)
+        doc.apply_update(state)
     except BaseException as error:
         if not is_crdt_failure(error):
             raise
         return False
-    return clocks(doc) == snapshot.clocks
+    return clocks(doc) == expected
 
 
 def _carefully(journal: Loadable, left_out: dict[tuple[int, int], str]) -> Material | None:
@@ -185,6 +210,9 @@ def _carefully(journal: Loadable, left_out: dict[tuple[int, int], str]) -> Mater
         None if an entry spoiled the document, which must begin anew without it.
     """
     doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=journal.replica)
+    base = journal.base()
+    if base is not None and not _apply_state(doc, base.state, base.clocks):
+        raise CloneError("its state cannot be loaded", document=journal.name)
     for entry in journal.entries():
         name = (entry.replica, entry.seq)
         if name in left_out:

@@ -21,6 +21,7 @@ class _PastLog:
         self.name = journal.name
         self.replica = journal.replica
         self.set_damage_aside = journal.set_damage_aside
+        self.base = journal.base
         self._journal = journal
         self._vector = vector
 

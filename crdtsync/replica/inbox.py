@@ -43,14 +43,20 @@ class Inbox:
         document: its name.
         limits: what an entry may be, and how much may be held.
         hash_of: returns the hash of a stored entry of a replica by its number.
+        is_below: tells which entries are below where the logs begin here; they are believed.
     """
 
     def __init__(
-        self, document: str, limits: Limits, hash_of: Callable[[int, int], bytes | None]
+        self,
+        document: str,
+        limits: Limits,
+        hash_of: Callable[[int, int], bytes | None],
+        is_below: Callable[[int, int], bool],
     ) -> None:
         self._document = document
         self._limits = limits
         self._hash_of = hash_of
+        self._is_below = is_below
         # By replica and number. There may be several of one number, of which one is genuine.
         self._held: dict[int, dict[int, list[Entry]]] = {}
         self._held_count = 0
@@ -72,7 +78,7 @@ class Inbox:
             heads: the ends of the logs.
             prover: tells which of them are proved to be their authors'; None: they are believed.
         """
-        batch = Batch(heads, self._hash_of)
+        batch = Batch(heads, self._hash_of, self._is_below)
         failure: EntryError | None = None
         try:
             entries: Iterable[Entry] = decode_entries(datas, self._limits)
@@ -121,6 +127,8 @@ class Inbox:
         if follows and not entry.dependencies:  # as nearly all do
             check_structs(entry)
             return True
+        if batch.is_below(entry.replica, entry.seq):
+            return False
         if entry.seq <= head.seq:
             if batch.hash_at(entry.replica, entry.seq) != entry.hash:
                 raise ForkError(
@@ -214,11 +222,16 @@ class Batch:
     Attributes:
         entries: the new ones, in causal order.
         refused: those that come in place of entries that are stored.
+        is_below: tells which entries are below where the logs begin.
     """
 
     def __init__(
-        self, heads: Mapping[int, Head], hash_of: Callable[[int, int], bytes | None]
+        self,
+        heads: Mapping[int, Head],
+        hash_of: Callable[[int, int], bytes | None],
+        is_below: Callable[[int, int], bool],
     ) -> None:
+        self.is_below = is_below
         self.entries: list[Entry] = []
         self.refused: list[Entry] = []
         self._by_log: defaultdict[int, list[Entry]] = defaultdict(list)
@@ -270,7 +283,7 @@ def has_past(entry: Entry, batch: Batch) -> bool:
     for replica, seq, hash_ in entry.dependencies:
         if batch.head(replica).seq < seq:
             return False
-        if batch.hash_at(replica, seq) != hash_:
+        if not batch.is_below(replica, seq) and batch.hash_at(replica, seq) != hash_:
             raise ForkError(
                 f"its author saw another entry {seq} of replica {replica:x} than the one held here",
                 document=entry.document,

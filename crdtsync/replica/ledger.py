@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import apsw
 
+from crdtsync.clone import Resume, decode_clone
 from crdtsync.document import Snapshot
 from crdtsync.errors import (
+    CloneError,
     CorruptLogError,
+    EntryError,
     StorageError,
 )
 from crdtsync.log import (
@@ -32,6 +35,8 @@ from crdtsync.log import (
 from crdtsync.proof import Prover
 from crdtsync.refusal import refuse
 from crdtsync.replica.audit import STORED
+from crdtsync.replica.bases import Base, CloneTable
+from crdtsync.replica.beginning import base_logs, check_clone
 from crdtsync.replica.inbox import Inbox
 from crdtsync.replica.store import Progress
 from crdtsync.replica.stored import Missing, StoredLogs
@@ -43,7 +48,10 @@ if TYPE_CHECKING:
     from crdtsync.limits import Limits
     from crdtsync.replica.store import Store
 
-__all__ = ["Ledger", "Received"]
+__all__ = ["History", "Ledger", "Received"]
+
+History: TypeAlias = Literal["keep", "trim"]
+"""What becomes of entries that a snapshot covers and the server holds: kept, or let go."""
 
 _log = logging.getLogger("crdtsync.replica")
 
@@ -70,6 +78,7 @@ class Ledger:
         user: who acts here.
         limits: what an entry may be.
         appended: called with the document's name after each entry of ours.
+        history: what becomes of what is below the state that the logs begin above.
 
     Attributes:
         heads: the end of every log held.
@@ -90,6 +99,7 @@ class Ledger:
         user: str | None,
         limits: Limits,
         appended: Callable[[str], None],
+        history: History = "keep",
     ) -> None:
         self.name = name
         self.replica = store.replica
@@ -101,11 +111,14 @@ class Ledger:
         self._limits = limits
         self._appended = appended
         self._stored = StoredLogs(store, name)
-        self._inbox = Inbox(name, limits, self._stored.hash_of)
+        self._history = history
+        self._inbox = Inbox(name, limits, self._stored.hash_of, self._stored.is_below)
+        self._safe: dict[int, int] = {}
         self._prover = Prover(lambda replica: self._stored.at(replica, 1))
         self._sealed = 0
         self.damage: list[CorruptLogError] = []
         self.number = self._stored.number
+        self._clones = CloneTable(store.file, self.number, limits.clone_bytes_max)
         try:
             self._read()
         except CorruptLogError:
@@ -119,30 +132,55 @@ class Ledger:
         Raises:
             CorruptLogError: the end of a log is damaged.
         """
-        self.heads: dict[int, Head] = {}
-        positions: dict[int, int] = {}
         self._stored.refresh()
+        base = self._stored.base
+        positions = self._begin(base)
+        self._position = base.position
         for replica in self._stored.logs:
             last = self._stored.last(replica)
             if last is not None:
-                positions[replica], entry = last
-                self._take_head(entry)
+                self._position = max(self._position, last[0])
+                if last[1].seq > self.heads.get(replica, EMPTY_HEAD).seq:
+                    positions[replica], entry = last
+                    self._take_head(entry)
         self._read_progress()
-        self._position = max(positions.values(), default=0)
-        self._count = sum(head.seq for head in self.heads.values())
         # Heads that became known since our last entry: the next one depends on them.
         known = positions.get(self.replica, 0) if self._known is None else self._known
+        if self.replica in base.logs and base.logs[self.replica].head == self.heads[self.replica]:
+            known = base.position - 1  # what our last entry knew, only the ends below tell
         self._fresh = {replica for replica, position in positions.items() if position > known}
         self._fresh.discard(self.replica)
+        self._recount()
 
     def _read_sound(self) -> None:
         """Read how far every log goes, of a store that may not be changed and is damaged."""
         self._read_progress()
-        self._position, self._fresh, self.heads = 0, set(), {}
+        self._begin(self._stored.base)
+        self._position, self._fresh = 0, set()
         for found in self.audit():
             if isinstance(found, Entry):
                 self._take_head(found)
-        self._count = sum(head.seq for head in self.heads.values())
+        self._recount()
+
+    def _begin(self, base: Base) -> dict[int, int]:
+        """Take where the logs begin for where they end; return at which positions that is."""
+        self.heads: dict[int, Head] = {}
+        positions: dict[int, int] = {}
+        for replica, log in base.logs.items():
+            self.heads[replica] = log.head
+            # An end that another one depends on need not be named again.
+            positions[replica] = base.position if log.tip else 0
+            self._prover.know(replica, log.key)
+            if replica == self.replica:
+                self._clock.resume(log.time)
+                self._sealed = log.seq
+            else:
+                self._clock.see(log.time)
+        return positions
+
+    def _recount(self) -> None:
+        below = sum(log.seq for log in self._stored.base.logs.values())
+        self._count = sum(head.seq for head in self.heads.values()) - below
 
     def _read_progress(self) -> None:
         with self._store.file.errors():
@@ -196,7 +234,7 @@ class Ledger:
 
     @property
     def count(self) -> int:
-        """How many entries are stored."""
+        """How many entries are stored, from where the logs begin."""
         return self._count
 
     def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
@@ -501,7 +539,83 @@ class Ledger:
                 )
             self.acknowledged = seq
 
+    # --- beginning above a state ---------------------------------------------------------------
+
+    @property
+    def resume(self) -> Resume | None:
+        """How much of a clone has come."""
+        return self._clones.resume()
+
+    def take_part(
+        self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor
+    ) -> bool:
+        """Keep a part of a clone; begin above the clone once it is whole, and tell so.
+
+        What we have done and the clone lacks stays in our log, and is applied on top of it.
+
+        Args:
+            id_: of the clone.
+            position: of the part's first byte.
+            total: bytes of the whole clone.
+            data: the part.
+            cursor: how far in the server's log the whole clone brings us.
+
+        Raises:
+            CloneError, ForkError: the clone cannot be gone on from; nothing was changed.
+            StorageError: nothing was changed.
+        """
+        whole = self._clones.take(id_, position, total, data)
+        if whole is None:
+            return False
+        try:
+            clone = decode_clone(whole)
+            state = check_clone(
+                clone,
+                document=self.name,
+                heads=self.heads,
+                base=self._stored.base.vector,
+                hash_of=self._stored.hash_of,
+                prover=self._prover,
+                own=self.replica,
+                sent=self.sent,
+            )
+        except (CloneError, EntryError):
+            with self._store.file.transaction():
+                self._clones.forget()
+            raise
+        self._begin_above(Base(self._position + 1, clone.logs), state, cursor)
+        if self.rebuild is not None:
+            self.rebuild(())
+        return True
+
+    def proved(self) -> None:
+        """Note that the server holds all that is held here."""
+        if self._history == "trim":
+            self._safe = self.vector
+
+    def _begin_above(self, base: Base, state: Snapshot, cursor: Cursor | None) -> None:
+        own = base.logs.get(self.replica)
+        seq = 0 if own is None else own.seq
+        progress = Progress(max(self.sent, seq), max(self.acknowledged, seq), cursor, self._known)
+        with self._store.file.transaction(durable=True):
+            self._store.bases.write(self.number, base, state)
+            self._store.drop_snapshot(self.number)
+            for log in base.logs.values():
+                if log.user is not None:
+                    self._store.write_user(self.number, log.replica, log.user)
+            self._store.write_progress(self.number, progress)
+            if self._history == "trim":
+                for replica in self._stored.logs.keys() & base.logs.keys():
+                    self._store.logs.drop(self._stored.logs[replica], base.logs[replica].seq)
+            self._clones.forget()
+        self._read()
+
     # --- snapshots -----------------------------------------------------------------------------
+
+    def base(self) -> Snapshot | None:
+        """Return the state that the logs begin above; None where they are here from their first."""
+        with self._store.file.errors():
+            return self._store.bases.state(self.number)
 
     def snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that the stored entries reach up to."""
@@ -510,6 +624,24 @@ class Ledger:
         return snapshot if snapshot is None or covers(self.vector, snapshot.vector) else None
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot in place of the one before."""
-        if not self._store.read_only:
+        """Keep a snapshot in place of the one before.
+
+        If the history is not to be kept, and the server holds what is below, let the logs begin
+        above it.
+        """
+        if self._store.read_only:
+            return
+        logs = None
+        if self._history == "trim" and covers(self._safe, snapshot.vector):
+            logs = base_logs(
+                snapshot.vector,
+                users=self.users,
+                tips=self._fresh,
+                before=self._stored.base.logs,
+                at=self._stored.at,
+                prover=self._prover,
+            )
+        if logs is None:
             self._store.write_snapshot(self.number, snapshot)
+        else:
+            self._begin_above(Base(self._position + 1, logs), snapshot, self.cursor)

@@ -208,6 +208,13 @@ class LogTable:
         """Keep no longer what an entry of ours was."""
         self._connection.execute("DELETE FROM refused WHERE place = ?", ((log << _SEQ_BITS) | seq,))
 
+    def drop(self, log: int, upto: int) -> None:
+        """Let a log's entries up to a number go."""
+        base = log << _SEQ_BITS
+        self._connection.execute(
+            "DELETE FROM entries WHERE place > ? AND place <= ?", (base, base | upto)
+        )
+
     def set_aside(self, log: int, seq: int, reason: str) -> None:
         """Move an entry to the table of damaged ones, with the reason."""
         place = (log << _SEQ_BITS) | seq

@@ -17,6 +17,8 @@ from crdtsync.errors import CodecError, StorageError
 from crdtsync.identity import new_replica_id
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor
+from crdtsync.replica.bases import SCHEMA as BASES_SCHEMA
+from crdtsync.replica.bases import BaseTable
 from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
 from crdtsync.replica.logs import LogTable
 from crdtsync.storage import Durability, open_file
@@ -26,6 +28,7 @@ __all__ = ["Progress", "Store"]
 
 SCHEMA = (
     LOGS_SCHEMA
+    + BASES_SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS progress(
     document INTEGER PRIMARY KEY,
@@ -87,6 +90,7 @@ class Store:
         self.path = self.file.path
         self.read_only = read_only
         self.logs = LogTable(self.file.connection)
+        self.bases = BaseTable(self.file)
         try:
             self.replica = self._identify()
             self.key = self._read_key()

@@ -90,6 +90,9 @@ class Shelf:
     def save_snapshot(self, snapshot: Snapshot) -> None:
         self.kept = snapshot
 
+    def base(self) -> None:
+        return None
+
     def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
         return (e for e in list(self.held) if e.seq > (after or {}).get(e.replica, 0))
 
