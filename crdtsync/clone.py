@@ -8,7 +8,8 @@ and has no entry from below.
 that it names, so nobody can make up an end that its author never wrote. The state itself is the
 word of whoever took it: a seal speaks of entries, not of what they add up to.
 
-Read next: `crdtsync.server.snapshots` (who makes them), `crdtsync.replica.bases` (who begins there).
+Read next: `crdtsync.server.snapshots` (who makes them), `crdtsync.replica.beginning`
+(who begins there).
 """
 
 from __future__ import annotations

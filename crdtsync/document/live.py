@@ -296,9 +296,7 @@ class LiveDocument:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
 
     def rebuild(self, entries: Sequence[Entry]) -> None:
-        """Materialize the document anew: entries in the log have no effect any more, or it begins
-        above another state.
-        """
+        """Materialize the document anew: entries have no effect any more, or a state is new."""
         if self._action is not None:
             self._stale = True
             self._deferred.extend(entries)

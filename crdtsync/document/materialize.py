@@ -122,14 +122,10 @@ def load_state(state: bytes, expected: Mapping[int, int]) -> dict[str, bytes] | 
         The live slots in it; None if it cannot be loaded, or is not what was expected.
     """
     doc: pycrdt.Doc[Any] = pycrdt.Doc()
-    slots: dict[str, bytes] = {}
     with slot_events(doc) as events:
         if not _apply_state(doc, state, expected):
             return None
-    for key, data in slot_changes(events):
-        if data is not None:
-            slots[key] = data
-    return slots
+    return {key: data for key, data in slot_changes(events) if data is not None}
 
 
 @contextmanager

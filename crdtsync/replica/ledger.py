@@ -546,9 +546,7 @@ class Ledger:
         """How much of a clone has come."""
         return self._clones.resume()
 
-    def take_part(
-        self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor
-    ) -> bool:
+    def take_part(self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor) -> bool:
         """Keep a part of a clone; begin above the clone once it is whole, and tell so.
 
         What we have done and the clone lacks stays in our log, and is applied on top of it.

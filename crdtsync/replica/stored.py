@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from crdtsync.errors import CorruptLogError, StorageError
 from crdtsync.log import EMPTY_HEAD, Entry, Head, decode_entry, hash_of
 from crdtsync.replica.audit import STORED, Auditor
-from crdtsync.replica.bases import NO_BASE, Base
+from crdtsync.replica.bases import Base
 from crdtsync.replica.logs import SEQ_MAX
 from crdtsync.vector import join
 

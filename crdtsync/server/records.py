@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from crdtsync.server.lifecycle import State
 
-__all__ = ["ConnectionRecord", "ConnectionStore", "Followed", "Move"]
+__all__ = ["ConnectionRecord", "ConnectionStore", "Crowd", "Followed", "Lag", "Move"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,29 @@ class Move(NamedTuple):
     client: bytes
     document: str
     followed: Followed | None
+
+
+class Crowd(NamedTuple):
+    """Those whose cursors are honoured in a document.
+
+    Attributes:
+        document: its name.
+        cursors: how many they are.
+        floor: the lowest of their cursors.
+        offset: of the document's newest entry.
+    """
+
+    document: str
+    cursors: int
+    floor: int
+    offset: int
+
+
+class Lag(NamedTuple):
+    """How far a cursor is behind: by how many entries, and of how many bytes."""
+
+    entries: int
+    size: int
 
 
 class ConnectionStore(Protocol):
@@ -122,6 +145,20 @@ class ConnectionStore(Protocol):
 
     async def floor(self, document: str) -> int | None:
         """Return the lowest cursor that is honoured in a document; None if there is none.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+
+    async def crowds(self) -> list[Crowd]:
+        """Return all documents in which cursors are honoured, by their names.
+
+        Raises:
+            StorageError: they could not be read.
+        """
+
+    async def lags(self, document: str) -> dict[bytes, Lag]:
+        """Return how far the cursors in a document are behind, for all that are honoured.
 
         Raises:
             StorageError: it could not be read.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
+from typing import Literal
 
 import anyio
 from anyio.abc import TaskStatus
@@ -14,6 +15,7 @@ from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticat
 from crdtsync.server.backend import Backend
 from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.policy import ConnectionPolicy
 from crdtsync.transport.url import Listener, listen, parse_url
 
 __all__ = ["serve"]
@@ -27,6 +29,8 @@ async def serve(
     authenticator: Authenticator | None = None,
     names: Collection[str] | None = None,
     policy: AccessPolicy | None = None,
+    connection_policy: ConnectionPolicy | None = None,
+    history: Literal["keep", "trim"] = "keep",
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a backend's documents until cancelled.
@@ -42,6 +46,9 @@ async def serve(
             believes what they say, and listens where no other machine can connect.
         names: names by which clients may know this server, such as its DNS names; None: any.
         policy: tells what users may do; everything by default.
+        connection_policy: tells who is downgraded where there are too many connections.
+        history: what becomes of entries that are in a snapshot and below every cursor that is
+            honoured: they are kept, to be read some day, or let go.
         task_status: started with the URLs that clients connect to.
 
     Raises:
@@ -68,7 +75,15 @@ async def serve(
             stack.push_async_callback(listener.aclose)
             listeners.append(listener)
         hub = await stack.enter_async_context(
-            Hub(backend, limits, authenticator=authenticator, names=names, policy=policy)
+            Hub(
+                backend,
+                limits,
+                authenticator=authenticator,
+                names=names,
+                policy=policy,
+                connection_policy=connection_policy,
+                history=history,
+            )
         )
         tasks = await stack.enter_async_context(anyio.create_task_group())
         for listener in listeners:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NoReturn
 
-import pycrdt
 from anyio import to_thread
 
 from crdtsync.clone import Clone, LogBase, decode_clone, encode_clone
@@ -136,11 +135,13 @@ class _Source:
 
     def base(self) -> Snapshot | None:
         clone = self._clone
-        return None if clone is None else Snapshot(clone.vector, clone.state, clone.clocks, {})
+        return (
+            None if clone is None else Snapshot(clone.vector, clone.state, dict(clone.clocks), {})
+        )
 
     snapshot = base
 
-    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:  # noqa: ARG002
+    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
         self.logs = {} if self._clone is None else dict(self._clone.logs)
         for entry in self._entries:
             before = self.logs.get(entry.replica)

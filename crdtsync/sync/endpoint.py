@@ -7,10 +7,10 @@ Bytes in, events out. Nothing here knows a socket, a clock or a task. A driver
 3. closes the connection when `closed` is true and all has been sent. That is so after either
    side's Goodbye, and after a RemoteProtocolError, for which the Goodbye is already queued.
 
-Credit. Data frames (Entries, SnapshotPart, Push) count with the length of their encoding. A side sends them
-while its credit is above zero, so it can go below by one frame; the receiver gives credit back by
-calling `returned` once it has dealt with a frame, not when it has merely read it. Small returns
-are gathered up to a quarter of the window, which can never stall a sender.
+Credit. Data frames (Entries, SnapshotPart, Push) count with the length of their encoding. A side
+sends them while its credit is above zero, so it can go below by one frame; the receiver gives
+credit back by calling `returned` once it has dealt with a frame, not when it has merely read it.
+Small returns are gathered up to a quarter of the window, which can never stall a sender.
 """
 
 from __future__ import annotations

@@ -57,15 +57,15 @@ from crdtsync.sync.wire import encode_frame
 
 __all__ = ["ServerProtocol"]
 
-_NAMES_PER_FRAME = 100
+_NAME_OVERHEAD_BYTES = 12  # the CBOR heads of a name and of its priority
 
 
 class ServerProtocol(Endpoint):
     """One connection, seen from the server.
 
     Events that `receive` returns: Hello, Proof, Token, Subscribe, Push, Check, Unsubscribe,
-    Advance, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once its entries are durable,
-    or refused.
+    Advance, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once its
+    entries are durable, or refused.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
@@ -159,12 +159,18 @@ class ServerProtocol(Endpoint):
     def tell_subscriptions(self, documents: Mapping[str, int]) -> None:
         """Name documents that another connection of the user follows, with their priorities.
 
-        Large numbers of them are sent in several frames.
+        What does not fit into one message is sent in several. There is always one.
         """
-        names = list(documents)
-        for at in range(0, len(names), _NAMES_PER_FRAME):
-            some = {name: documents[name] for name in names[at : at + _NAMES_PER_FRAME]}
-            self._send(Subscriptions(some))
+        some: dict[str, int] = {}
+        room = self._message_bytes_max // 2
+        for name, priority in documents.items():
+            size = len(name.encode()) + _NAME_OVERHEAD_BYTES
+            if some and size > room:
+                self._send(Subscriptions(some))
+                some, room = {}, self._message_bytes_max // 2
+            some[name] = priority
+            room -= size
+        self._send(Subscriptions(some))
 
     def send_payload(self, encoded: bytes) -> None:
         """Send an encoded Entries or SnapshotPart frame, charging credit. The bytes are not copied.

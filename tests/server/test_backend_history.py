@@ -10,7 +10,7 @@ from crdtsync.clone import id_of
 from crdtsync.errors import ForkError
 from crdtsync.log import Head
 from crdtsync.server.lifecycle import State
-from crdtsync.server.records import ConnectionRecord, Followed, Move
+from crdtsync.server.records import ConnectionRecord, Crowd, Followed, Lag, Move
 from tests.server.authors import Author
 from tests.server.test_backend import EVERYTHING, FACTORIES, PERSISTENT, datas
 
@@ -129,6 +129,32 @@ async def test_the_floor_is_the_lowest_cursor_of_those_that_are_active(backend):
     await backend.note([Move(ANN, "board", None)], {})
     assert await backend.floor("board") is None
     assert await backend.floor("other") == 1
+
+
+async def test_lags_are_counted(backend):
+    ann = Author(1)
+    await backend.append("board", ann.write_many(5, size=100))
+    await backend.append("other", Author(1, "other").write_many(2))
+    sizes = [len(entry.data) for entry in ann.entries]
+    carl = b"c" * 16
+    for client in (ANN, BOB, carl):
+        await backend.put_connection(replace(RECORD, client=client))
+    offsets = {ANN: 5, BOB: 2, carl: 0}
+    moves = [Move(client, "board", Followed(0, offset)) for client, offset in offsets.items()]
+    new = Move(ANN, "new", Followed(0, 0))
+    await backend.note([*moves, Move(BOB, "other", Followed(0, 2)), new], {})
+    assert await backend.crowds() == [
+        Crowd("board", 3, 0, 5),
+        Crowd("new", 1, 0, 0),
+        Crowd("other", 1, 2, 2),
+    ]
+    assert await backend.lags("board") == {
+        ANN: Lag(0, 0),
+        BOB: Lag(3, sum(sizes[2:])),
+        carl: Lag(5, sum(sizes)),
+    }
+    assert await backend.lags("other") == {BOB: Lag(0, 0)}
+    assert await backend.lags("nothing") == {}
 
 
 async def test_a_retired_connection_follows_nothing(backend):

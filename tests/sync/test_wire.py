@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdtsync.codec import encode
 from crdtsync.clone import Resume
+from crdtsync.codec import encode
 from crdtsync.errors import LocalProtocolError, RemoteProtocolError
 from crdtsync.log import Cursor, Head
 from crdtsync.sync import decode_frame, encode_frame

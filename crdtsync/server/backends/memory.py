@@ -30,7 +30,7 @@ from crdtsync.server.backend import (
 )
 from crdtsync.server.devices import Device
 from crdtsync.server.lifecycle import State as Standing
-from crdtsync.server.records import ConnectionRecord, Followed, Move
+from crdtsync.server.records import ConnectionRecord, Crowd, Followed, Lag, Move
 
 __all__ = ["MemoryBackend"]
 
@@ -208,13 +208,35 @@ class MemoryBackend:
             else:
                 self._followed[client][document] = one._replace(offset=None)
 
+    def _cursors(self, document: str) -> dict[bytes, int]:
+        return {
+            client: followed[document].offset or 0
+            for client, followed in self._followed.items()
+            if document in followed and followed[document].offset is not None
+        }
+
     async def floor(self, document: str) -> int | None:
         await checkpoint()
-        cursors = [followed.get(document) for followed in self._followed.values()]
-        return min(
-            (one.offset for one in cursors if one is not None and one.offset is not None),
-            default=None,
-        )
+        return min(self._cursors(document).values(), default=None)
+
+    async def crowds(self) -> list[Crowd]:
+        await checkpoint()
+        crowds = []
+        for document in sorted({name for followed in self._followed.values() for name in followed}):
+            held, cursors = self._documents.get(document), self._cursors(document).values()
+            if cursors:
+                end = 0 if held is None else len(held.rows)
+                crowds.append(Crowd(document, len(cursors), min(cursors), end))
+        return crowds
+
+    async def lags(self, document: str) -> dict[bytes, Lag]:
+        await checkpoint()
+        rows = self._documents.get(document, _Held()).rows
+        lags = {}
+        for client, offset in self._cursors(document).items():
+            behind = rows[offset:]
+            lags[client] = Lag(len(behind), sum(len(row.data) for row in behind))
+        return lags
 
     async def retired(self) -> frozenset[bytes]:
         await checkpoint()

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from crdtsync.server.lifecycle import State
-from crdtsync.server.records import ConnectionRecord, Followed, Move
+from crdtsync.server.records import ConnectionRecord, Crowd, Followed, Lag, Move
 
 __all__ = ["SCHEMA", "ConnectionTable"]
 
@@ -65,8 +65,7 @@ class ConnectionTable:
         if (0 if held is None else held.version) != record.version:
             return False
         self._connection.execute(
-            f"INSERT OR REPLACE INTO connections({_COLUMNS}) "  # noqa: S608 - ours
-            "VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO connections({_COLUMNS}) VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 record.client,
                 record.user,
@@ -123,6 +122,46 @@ class ConnectionTable:
             (document,),
         ).get
         return floor
+
+    def crowds(self) -> list[Crowd]:
+        """Return all documents in which cursors are honoured."""
+        rows = self._connection.execute(
+            "SELECT followed.document, count(*), min(followed.offset), coalesce(("
+            "  SELECT max(place) - (documents.id << 40) FROM entries"
+            "  WHERE place BETWEEN documents.id << 40 AND (documents.id + 1 << 40) - 1"
+            "), 0) FROM followed LEFT JOIN documents ON documents.name = followed.document "
+            "WHERE followed.offset IS NOT NULL GROUP BY followed.document"
+        )
+        return [Crowd(*row) for row in rows]
+
+    def lags(self, number: int, document: str) -> dict[bytes, Lag]:
+        """Return how far the cursors in a document are behind.
+
+        Args:
+            number: of the document, among the entries.
+            document: its name.
+        """
+        cursors = list(
+            self._connection.execute(
+                "SELECT client, offset FROM followed "
+                "WHERE document = ? AND offset IS NOT NULL ORDER BY offset DESC",
+                (document,),
+            )
+        )
+        rows = self._connection.execute(
+            "SELECT place, length(data) FROM entries WHERE place > ? AND place < ? "
+            "ORDER BY place DESC",
+            ((number << 40) + (cursors[-1][1] if cursors else 0), number + 1 << 40),
+        )
+        lags: dict[bytes, Lag] = {}
+        entries = size = 0
+        row = next(rows, None)
+        for client, offset in cursors:
+            while row is not None and row[0] > (number << 40) + offset:
+                entries, size = entries + 1, size + row[1]
+                row = next(rows, None)
+            lags[client] = Lag(entries, size)
+        return lags
 
     def _read(self, which: str, bindings: tuple[Any, ...]) -> list[ConnectionRecord]:
         rows = self._connection.execute(

@@ -41,7 +41,7 @@ from crdtsync.server.backends.snapshot_table import SnapshotTable, is_dropped
 from crdtsync.server.backends.table import SCHEMA as ENTRY_SCHEMA
 from crdtsync.server.backends.table import DeviceTable, EntryTable
 from crdtsync.server.devices import Device
-from crdtsync.server.records import ConnectionRecord, Followed, Move
+from crdtsync.server.records import ConnectionRecord, Crowd, Followed, Lag, Move
 from crdtsync.storage import open_file
 
 __all__ = ["SqliteBackend", "list_devices", "revoke_device"]
@@ -173,6 +173,15 @@ class SqliteBackend:
 
     async def floor(self, document: str) -> int | None:
         return await self._read(lambda: self._connections.floor(document))
+
+    async def crowds(self) -> list[Crowd]:
+        return await self._read(self._connections.crowds)
+
+    async def lags(self, document: str) -> dict[bytes, Lag]:
+        def work() -> dict[bytes, Lag]:
+            return self._connections.lags(self._document(document).id or 0, document)
+
+        return await self._read(work)
 
     async def retired(self) -> frozenset[bytes]:
         return await self._read(self._connections.retired)
