@@ -8,7 +8,7 @@ or, where it is no longer cached, read once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import anyio
@@ -224,16 +224,15 @@ class Channels:
         self._limits = limits
         self._cache = BatchCache(limits.cache_bytes_max)
         self._channels: dict[str, Channel] = {}
+        self._left: set[str] = set()  # documents that are in use no more
 
     def __len__(self) -> int:
         return len(self._channels)
 
-    def __iter__(self) -> Iterator[Channel]:
-        return iter(list(self._channels.values()))
-
-    def get(self, document: str) -> Channel | None:
-        """Return a document's channel if it is in use."""
-        return self._channels.get(document)
+    def take_used(self) -> set[str]:
+        """Return the documents that were in use since the last call."""
+        used, self._left = self._left.union(self._channels), set()
+        return used
 
     def watch(self) -> Callable[[], None]:
         """Begin to take in what is added to the backend; returns the cancel function."""
@@ -257,11 +256,18 @@ class Channels:
             raise
         return channel
 
-    def leave(self, channel: Channel) -> None:
-        """Give a channel back; the last one to do so closes it."""
+    def leave(self, channel: Channel, *, unused: bool = False) -> None:
+        """Give a channel back; the last one to do so closes it.
+
+        Args:
+            channel: the one that was joined.
+            unused: nothing can have come of it.
+        """
         channel.users -= 1
         if channel.users == 0:
             del self._channels[channel.document]
+            if not unused:
+                self._left.add(channel.document)
 
     def _extend(self, added: Added) -> None:
         channel = self._channels.get(added.document)

@@ -167,11 +167,15 @@ class Keeper:
 
         A document for which that fails is left as it is, and does not keep the others waiting.
         """
-        for channel in self._channels:
+        for document in sorted(self._channels.take_used()):
             try:
-                await self._look_after(channel)
+                channel = await self._channels.join(document)
+                try:
+                    await self._look_after(channel)
+                finally:
+                    self._channels.leave(channel, unused=True)
             except StorageError as error:
-                _logger.error("the history of %r is left as it is: %s", channel.document, error)
+                _logger.error("the history of %r is left as it is: %s", document, error)
 
     async def _look_after(self, channel: Channel) -> None:
         limits = self._limits

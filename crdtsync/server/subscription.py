@@ -80,7 +80,7 @@ class Subscription:
         self.cursor = cursor
         self.mode = "clone" if clone else "cursor" if vector is None else "vector"
         self.honoured = False
-        self.held = cursor
+        self.held = 0 if clone else cursor
         self.goal = channel.offset
         self.live = True
         self.queued = False
@@ -109,7 +109,7 @@ class Subscription:
             return False
         self.mode = "clone"
         self._clone, self._position, self._vector = snapshot, 0, {}
-        self.cursor = self.held = snapshot.offset
+        self.cursor, self.held = snapshot.offset, 0
         self.goal = channel.offset
         self.completed = False
         return True

@@ -10,7 +10,7 @@ The server's side is `crdtsync.server`.
 
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.connection import Connection, Connector, connect
-from crdtsync.transport.status import ConnectionEvent, ConnectionState, Status
+from crdtsync.transport.status import ConnectionEvent, ConnectionStanding, ConnectionState, Status
 from crdtsync.transport.stream import ByteFrameStream, FrameStream, MemoryFrameStream, memory_pair
 from crdtsync.transport.url import Address, Listener, connect_stream, listen, parse_url
 
@@ -20,6 +20,7 @@ __all__ = [
     "ByteFrameStream",
     "Connection",
     "ConnectionEvent",
+    "ConnectionStanding",
     "ConnectionState",
     "Connector",
     "FrameStream",

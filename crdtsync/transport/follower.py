@@ -45,6 +45,7 @@ class Follower:
         refetched: the document was asked for again in this session, because of a gap.
         failure: code and reason, once the document does not go on.
         proved_at: when both sides were last known to hold the same.
+        reported: the offset that the server was last told we hold.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class Follower:
         "live",
         "proved_at",
         "refetched",
+        "reported",
         "sent",
         "theirs",
     )
@@ -82,6 +84,7 @@ class Follower:
         self.refetched = False
         self.failure: tuple[str, str] | None = None
         self.proved_at: datetime.datetime | None = None
+        self.reported = 0
         self._asked = 0  # checks that were sent
         self._waiting = False  # the last of them has proved nothing yet
         self._ahead = False  # it proved theirs here, while some of ours were on their way
@@ -179,7 +182,7 @@ class Follower:
         if not covers(held, theirs):
             return False
         if covers(theirs, held):
-            self.proved_at = now
+            self._prove(now)
         return True
 
     def progressed(self, now: datetime.datetime) -> None:
@@ -189,12 +192,16 @@ class Follower:
         held = self.ledger.vector
         if covers(held, self._goal):
             if covers(self.theirs, held):
-                self.proved_at = now
+                self._prove(now)
             else:
                 self._ahead = True
             self._goal = None
             self._waiting = False
             self._proof = self._asked
+
+    def _prove(self, now: datetime.datetime) -> None:
+        self.proved_at = now
+        self.ledger.proved()
 
     def is_proved(self, check: int, own_seq: int) -> bool:
         """Tell whether a check has proved all theirs here, and our entries are durable there."""

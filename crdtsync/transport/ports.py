@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from crdtsync.clone import Resume
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor, Head
 
@@ -69,6 +70,26 @@ class LedgerPort(Protocol):
     @property
     def acknowledged(self) -> int:
         """Own entries known to be durable at the server."""
+        ...
+
+    @property
+    def resume(self) -> Resume | None:
+        """How much of a clone has come."""
+        ...
+
+    def take_part(
+        self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor, /
+    ) -> bool:
+        """Keep a part of a clone, and begin above it once it is whole; tell whether it is.
+
+        Raises:
+            CloneError, EntryError: the clone cannot be gone on from; nothing was changed.
+            StorageError: nothing was changed.
+        """
+        ...
+
+    def proved(self) -> None:
+        """Note that the server holds all that is held here."""
         ...
 
     def missing(self, theirs: Mapping[int, int], bytes_max: int, /) -> Sequence[MissingPort]:

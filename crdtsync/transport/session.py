@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -96,6 +97,12 @@ class Session:
                     with self._sending:
                         await self._until_end(self._send)
                     await self._say_farewell()
+                except anyio.get_cancelled_exc_class():
+                    with suppress(StorageError):  # then the server believes us to have less
+                        self.exchange.part()
+                    with anyio.CancelScope(shield=True):
+                        await self._say_farewell()
+                    raise
                 finally:
                     await self._close()
                     tasks.cancel_scope.cancel()
