@@ -19,7 +19,7 @@ __all__ = ["Connections", "unix_ms"]
 
 _REASONS = {
     Event.COME_ALONE: "the only one of its user that is active",
-    Event.COME: "new: it is given what its user's other connection follows",
+    Event.COME: "new: it is given what its user follows elsewhere",
     Event.HOLD_ALL: "it holds all that it follows",
 }
 
@@ -93,24 +93,20 @@ class Connections:
         return replace(record, state=to, reason=reason, since=self._now())
 
     async def inherited(self, record: ConnectionRecord) -> dict[str, int]:
-        """Return what another connection of its user follows, with priorities: the newest active's.
+        """Return what the active connections of its user follow, each with its lowest priority.
 
         Raises:
             StorageError: it could not be read.
         """
         if record.user is None:
             return {}
-        others = [
-            other
-            for other in await self._store.connections(record.user)
-            if other.state is State.ACTIVE and other.client != record.client
-        ]
-        if not others:
-            return {}
-        model = max(others, key=lambda other: (other.last_seen, other.client))
         await self.flush()
-        followed = await self._store.followed(model.client)
-        return {document: one.priority for document, one in followed.items()}
+        documents: dict[str, int] = {}
+        for other in await self._store.connections(record.user):
+            if other.state is State.ACTIVE:
+                for document, one in (await self._store.followed(other.client)).items():
+                    documents[document] = min(one.priority, documents.get(document, one.priority))
+        return documents
 
     def moved(self, client: bytes, document: str, priority: int, offset: int | None) -> None:
         """Note that a client follows a document, and holds it up to an offset."""

@@ -88,6 +88,7 @@ class Hub:
         self.channels = Channels(backend, self.limits)
         self.connections = Connections(backend)
         self.memory = Memory(self.limits.memory_bytes_max)
+        self._making_room = anyio.Lock()
         self._sessions: set[Session] = set()
         self._clients: dict[bytes, Session] = {}
         self._keeper = Keeper(
@@ -170,11 +171,12 @@ class Hub:
         record = session.record
         assert record is not None
         try:
-            lack = await self._keeper.make_room(record)
-            if lack is None:
+            async with self._making_room:  # two that come at once must not both take the last place
+                if await self._keeper.make_room(record) is not None:
+                    return
                 changed = await self.connections.change(record.client, Event.HOLD_ALL, "")
-                if changed is not None:
-                    self._tell(changed)
+            if changed is not None:
+                self._tell(changed)
         except StorageError as error:
             _logger.error("a connection stays inactive: %s", error)
 

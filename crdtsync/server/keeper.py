@@ -76,6 +76,8 @@ class Keeper:
     async def make_room(self, record: ConnectionRecord) -> str | None:
         """Make room for one more active connection; say what it lacks, if there is none to be made.
 
+        Who is on line does not have to go for it: else two that are would take turns.
+
         Raises:
             StorageError: it could not be seen who there is.
         """
@@ -84,14 +86,14 @@ class Keeper:
             others = [one for one in await self._backend.connections(record.user) if _is_on(one)]
             excess = len(others) + 1 - limits.per_user_max
             reason = f"per_user_max={limits.per_user_max:,}: another of its user came"
-            if not await self._downgrade_some(self._candidates(others), excess, reason):
+            if not await self._downgrade_some(self._away(others), excess, reason):
                 return f"its user has {len(others):,} active connections"
         if not self.has_room:
             everybody = [one for one in await self._backend.connections() if _is_on(one)]
             self._active = len(everybody)
             excess = len(everybody) + 1 - limits.active_max
             reason = f"active_max={limits.active_max:,}: another came"
-            if not await self._downgrade_some(self._candidates(everybody), excess, reason):
+            if not await self._downgrade_some(self._away(everybody), excess, reason):
                 return f"the server has {len(everybody):,} active connections"
         self._active += 1
         return None
@@ -108,6 +110,9 @@ class Keeper:
             await self._downgrade(client, reason)
         self._active -= len(chosen)
         return len(chosen) >= excess
+
+    def _away(self, records: Iterable[ConnectionRecord]) -> list[Candidate]:
+        return [one for one in self._candidates(records) if not one.online]
 
     def _candidates(
         self, records: Iterable[ConnectionRecord], lags: dict[bytes, Lag] | None = None

@@ -257,9 +257,12 @@ class Session:
 
     async def _handle(self, frames: Sequence[Frame]) -> None:
         documents: dict[str, list[DocumentFrame]] = {}
+        advances: list[Advance] = []
         for frame in frames:
             if isinstance(frame, Subscribe | Push | Check | Unsubscribe):
                 documents.setdefault(frame.document, []).append(frame)
+            elif isinstance(frame, Advance):
+                advances.append(frame)  # they speak of what was subscribed before
             elif self._protocol.closed:
                 return
             else:
@@ -271,6 +274,8 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 for document in list(documents)[:at_once]:
                     tasks.start_soon(self._documents.handle, document, documents.pop(document))
+        for advance in advances:
+            await self._hear_advance(advance)
 
     def _known_identity(self) -> Identity:
         assert self._identity is not None, "nothing is judged before somebody is let in"
@@ -287,8 +292,6 @@ class Session:
                 await self._hear_proof(frame)
             case Token():
                 await self._hear_token(frame)
-            case Advance():
-                await self._hear_advance(frame)
             case Goodbye():
                 _logger.debug("a client says goodbye (%s): %s", frame.code, frame.reason)
             case Unknown():
@@ -339,6 +342,8 @@ class Session:
                 self._protocol.tell_subscriptions(inherited)
 
     async def _hear_advance(self, advance: Advance) -> None:
+        if self._protocol.closed:
+            return
         self._documents.advance(advance.offsets)
         record = self.record
         if record is not None and record.state is Life.INACTIVE and self._documents.holds_all:

@@ -119,8 +119,8 @@ class Connection:
     async def synced(self) -> None:
         """Return once all that was done here is safe at the server, and all it held is here.
 
-        Both as of the call: what is done or comes meanwhile is not waited for. Goes on over any
-        number of lost connections.
+        On a new device that is all that another one of its user follows. Both as of the call: what
+        is done or comes meanwhile is not waited for. Goes on over any number of lost connections.
 
         Raises:
             RefusedError: the server refuses us, or one of the documents, for good.

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import metadata
 from itertools import islice
 
@@ -255,6 +255,7 @@ class Exchange:
         elif isinstance(event, Welcome):
             self.welcomed = True
             self.standing = Standing(event.state, event.reason, event.since)
+            self._named = self._is_active
             self._epoch = event.epoch
             self._server_ahead_s = event.time / 1000 - _now().timestamp()
             self._expires_in(event.expires)
@@ -360,7 +361,7 @@ class Exchange:
 
     def touch(self, name: str) -> None:
         """Note that a document has a new entry of ours, or is new."""
-        if self._documents is None or name in self._documents:
+        if self._is_wanted(name):
             self._touched[name] = None
 
     def work(self) -> bool:
@@ -410,6 +411,16 @@ class Exchange:
         if proved and follower.proved_at is None:
             follower.proved_at = _now()  # else only a moment without any work would prove it
         return proved
+
+    @property
+    def named(self) -> Collection[str] | None:
+        """What another connection of our user follows and we are to; None: not known yet."""
+        if not self._named:
+            return None
+        return [name for name in self._priorities if self._is_wanted(name)]
+
+    def _is_wanted(self, name: str) -> bool:
+        return self._documents is None or name in self._documents
 
     @property
     def _is_active(self) -> bool:

@@ -119,12 +119,17 @@ class Session:
         """Return True once both sides hold the same; False if the session ended before.
 
         Args:
-            wanted: for each document, the number of our entry that is to be durable.
+            wanted: for each document, the number of our entry that is to be durable. What our user
+                follows elsewhere, and we are to, is proved as well.
 
         Raises:
             RefusedError: one of the documents does not go on.
         """
-        waiting = await self._ask(wanted)
+        while (named := self.exchange.named) is None:
+            if self._ended:
+                return False
+            await self._feed.news()
+        waiting = await self._ask({**dict.fromkeys(named, 0), **wanted})
         while not self._ended:
             while waiting and self.exchange.is_proved(*waiting[-1]):
                 waiting.pop()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +13,15 @@ import anyio
 import pytest
 from anyio.abc import TaskStatus
 
+from crdtsync.errors import RefusedError, TransportError
 from crdtsync.replica import Replica
 from crdtsync.server import Hub, MemoryBackend, ServerLimits, SqliteBackend
 from crdtsync.server.backend import Backend
+from crdtsync.server.lifecycle import State
+from crdtsync.server.limits import ConnectionLimits
 from crdtsync.sync import WireLimits
 from crdtsync.transport import Backoff, Connection, FrameStream, connect, memory_pair
+from crdtsync.transport.exchange import client_id
 from tests.document.boards import Board
 from tests.replica.histories import act
 from tests.transport.home import all_synced
@@ -44,9 +49,11 @@ class Place:
 
     @asynccontextmanager
     async def connected(self, *replicas: Replica) -> AsyncIterator[list[Connection]]:
-        async with anyio.create_task_group(), AsyncStack() as stack:
+        async with AsyncExitStack() as stack:
             yield [
-                await stack.enter(connect(one, self.connector, backoff=Backoff(0.01, 0.02)))
+                await stack.enter_async_context(
+                    connect(one, self.connector, backoff=Backoff(0.01, 0.02))
+                )
                 for one in replicas
             ]
 
@@ -54,27 +61,17 @@ class Place:
         async with self.connected(*replicas) as connections:
             await all_synced(*connections)
 
+    async def alone(self) -> None:
+        """Return once the server has seen everybody leave."""
+        with anyio.fail_after(30):
+            while self.hub._clients:
+                await anyio.lowlevel.checkpoint()
+
     async def offset(self, document: str = "board") -> int:
         return (await self.backend.state(document)).offset
 
     async def base(self, document: str = "board") -> int:
         return (await self.backend.state(document)).base
-
-
-class AsyncStack:
-    def __init__(self) -> None:
-        from contextlib import AsyncExitStack
-
-        self._stack = AsyncExitStack()
-
-    async def __aenter__(self) -> AsyncStack:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self._stack.aclose()
-
-    async def enter(self, context):  # type: ignore[no-untyped-def]
-        return await self._stack.enter_async_context(context)
 
 
 @asynccontextmanager
@@ -147,3 +144,215 @@ async def test_a_new_device_is_cloned_and_knows_what_its_user_follows(
             work(phone, 10, seed=2)
         await place.sync(ann, bob, phone)
         same(ann, bob, phone)
+
+
+async def test_one_that_comes_back_from_below_brings_what_it_did_and_loses_nothing(
+    backend: Backend, replicas: list[Replica]
+) -> None:
+    ann, bob, _ = replicas
+    limits = replace(LIMITS, connection=ConnectionLimits(lag_entries_max=30))
+    async with a_place(backend, limits) as place:
+        work(ann, 30)
+        bob.document(Board, "board")
+        await place.sync(ann, bob)
+        work(bob, 40, seed=2)  # off line, and nobody has seen it
+        did = bob.ledger("board").next_seq - 1
+        work(ann, 80, seed=3)
+        await place.sync(ann)
+        await place.hub.keep()
+        known = {one.record.user: one for one in await place.hub.known_connections()}
+        assert known["bob"].record.state is State.INACTIVE
+        assert "lag_entries_max" in known["bob"].record.reason
+        assert known["ann"].record.state is State.ACTIVE
+        assert await place.base() > 30
+        async with place.connected(bob, ann) as [connection, other]:
+            events = connection.events()
+            kinds = [(await anext(events)).kind for _ in range(2)]
+            assert kinds == ["online", "cloned"]
+            assert connection.standing == "inactive"
+            await all_synced(connection, other)
+            assert connection.status.unacknowledged == 0
+            assert bob.ledger("board").acknowledged == did
+            same(ann, bob)
+            assert (await anext(events)).kind == "activated"
+
+
+async def test_a_clone_goes_on_after_a_cut_anywhere(
+    backend: Backend, replicas: list[Replica]
+) -> None:
+    ann, _, phone = replicas
+    cuts = 0
+
+    class Cut:
+        """A stream that ends after so many frames."""
+
+        def __init__(self, inner: FrameStream, frames: int) -> None:
+            self._inner, self._left = inner, frames
+            self.send, self.aclose = inner.send, inner.aclose
+
+        async def receive(self) -> list[bytes]:
+            nonlocal cuts
+            payloads = await self._inner.receive()
+            self._left -= len(payloads)
+            if self._left < 0:
+                cuts += 1
+                raise TransportError("cut")
+            return payloads
+
+    async with a_place(backend) as place:
+        work(ann, 300)
+        await place.sync(ann)
+        await place.hub.keep()
+        frames = 4
+
+        async def connector() -> FrameStream:
+            nonlocal frames
+            frames += 1
+            return Cut(await place.connector(), frames)
+
+        with anyio.fail_after(60):
+            async with connect(phone, connector, backoff=Backoff(0.001, 0.002)) as connection:
+                while not (phone.names() and phone.ledger("board").heads):
+                    if phone.names() and (resume := phone.ledger("board").resume) is not None:
+                        assert resume.held > 0
+                    await anyio.sleep(0.001)
+                frames = 10**9
+                await connection.synced()
+        assert cuts > 3
+        same(ann, phone)
+
+
+async def test_a_reader_that_falls_below_the_log_is_given_a_clone(
+    backend: Backend, replicas: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann, bob, _ = replicas
+    limits = replace(LIMITS, connection=ConnectionLimits(lag_entries_max=5))
+    async with a_place(backend, limits) as place:
+        async with place.connected(ann, bob) as [one, other]:
+            bob.document(Board, "board")
+            work(ann, 10)
+            await all_synced(one, other)
+            events = other.events()
+            client = client_id(bob)
+            # As if it had stopped to tell how far it holds the document.
+            session = place.hub._clients[client]
+            monkeypatch.setattr(session._documents, "advance", lambda _: None)
+            work(ann, 60, seed=2)
+            await all_synced(one, other)
+            await place.hub.keep()
+            assert (await anext(events)).kind == "downgraded"
+            assert other.standing == "inactive"
+            assert other.status.standing_reason.endswith("more than lag_entries_max")
+            work(bob, 5, seed=3)
+            await all_synced(one, other)
+        same(ann, bob)
+        async with place.connected(ann, bob) as connections:
+            await all_synced(*connections)
+            same(ann, bob)
+
+
+async def test_who_is_retired_is_told_and_may_come_as_new(
+    backend: Backend, replicas: list[Replica]
+) -> None:
+    ann, _, phone = replicas
+    async with a_place(backend) as place:
+        work(ann, 5)
+        async with place.connected(ann, phone) as [one, other]:
+            await all_synced(one, other)
+            events = other.events()
+            assert await place.hub.retire(client_id(phone), "sold")
+            assert not await place.hub.retire(client_id(phone))
+            kinds = [event.kind async for event in events]  # they end where the trying does
+            assert kinds[-2:] == ["retired", "refused"]
+            assert other.status.standing_reason == "sold"
+            with pytest.raises(RefusedError, match="sold"):
+                await other.synced()
+            known = await place.hub.known_connections("ann")
+            assert {one.record.state for one in known} == {State.ACTIVE, State.RETIRED}
+            assert [len(one.followed) for one in known if one.record.state is State.RETIRED] == [0]
+        work(phone, 5, seed=2)
+        await place.sync(phone)
+        await place.sync(ann, phone)
+        same(ann, phone)
+        known = await place.hub.known_connections("ann")
+        assert {one.record.state for one in known} == {State.ACTIVE}
+
+
+async def test_one_too_many_of_a_user_costs_the_least_valuable_its_cursor(
+    backend: Backend,
+) -> None:
+    limits = replace(LIMITS, connection=ConnectionLimits(per_user_max=2))
+    with ExitStack() as stack:
+        devices = [stack.enter_context(Replica(user="ann")) for _ in range(3)]
+        async with a_place(backend, limits) as place:
+            work(devices[0], 10)
+            await place.sync(devices[0])
+            await place.alone()
+            async with place.connected(*devices[1:]) as connections:
+                await all_synced(*connections)
+                with anyio.fail_after(30):
+                    for one in connections:
+                        while one.standing != "active":
+                            await one._feed.news()
+            states = {
+                one.record.replica: one.record.state
+                for one in await place.hub.known_connections("ann")
+            }
+            assert [states[device.id] for device in devices] == [
+                State.INACTIVE,
+                State.ACTIVE,
+                State.ACTIVE,
+            ]
+            async with place.connected(*devices) as connections:
+                await all_synced(*connections)
+                same(*devices)
+                work(devices[0], 5, seed=2)
+                await all_synced(*connections)
+                same(*devices)
+                assert connections[0].standing == "inactive"  # the others are here, and keep up
+
+
+@pytest.mark.parametrize("history", ["keep", "trim"])
+async def test_what_is_not_kept_for_anybody_is_kept_if_one_wishes(
+    backend: Backend, replicas: list[Replica], history: str
+) -> None:
+    ann, *_ = replicas
+    async with a_place(backend, history=history) as place:
+        work(ann, 60)
+        await place.sync(ann)
+        await place.hub.keep()
+        base = await place.base()
+        assert base > 20
+        below = await backend.read("board", 0, 2**30, upto=base)
+        assert len(below) == (base if history == "keep" else 1)
+
+
+async def test_a_device_that_keeps_no_history_works_on_with_less(
+    backend: Backend, tmp_path: Path
+) -> None:
+    path = tmp_path / "ann.db"
+    with Replica(user="bob") as bob:
+        async with a_place(backend) as place:
+            for round_ in range(3):
+                with Replica(path, user="ann", history="trim") as ann:
+                    board = ann.document(Board, "board")
+                    work(ann, 40, seed=round_)
+                    work(bob, 10, seed=round_ + 9)
+                    await place.sync(ann, bob)
+                    count = ann.ledger("board").count
+                    board._live.take_snapshot()
+                    assert ann.ledger("board").count == 0 < count
+                    assert len(list(board.log)) == 0
+                    work(ann, 3, seed=round_ + 99)  # not sent: the next snapshot must not take it
+                    board._live.take_snapshot()
+                    assert ann.ledger("board").count == len(list(board.log)) > 0
+                    same(ann)
+            with Replica(path, user="ann", history="trim") as ann:
+                await place.sync(ann, bob)
+                same(ann, bob)
+        async with a_place(MemoryBackend()) as elsewhere:  # which has nothing of it
+            await elsewhere.sync(bob)
+            with Replica(path, user="ann", history="trim") as ann:
+                work(ann, 3)
+                await elsewhere.sync(ann, bob)
+                same(ann, bob)
