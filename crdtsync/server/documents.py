@@ -90,6 +90,8 @@ class Documents:
         self._honoured = honoured
         for document, subscription in self._subscriptions.items():
             subscription.honoured = honoured
+            if not honoured:
+                subscription.goal = subscription.channel.offset
             self._moved(document, subscription)
 
     def advance(self, offsets: Mapping[str, int]) -> None:
