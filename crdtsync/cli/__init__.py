@@ -1,4 +1,4 @@
-"""The command line: `crdtsync demo`, `serve`, `show`, `log`, `verify`, `compare`, `devices`.
+"""The command line: `crdtsync demo`, `serve`, `show`, `log`, `verify`, and others.
 
 One module per command, each a thin skin: it reads arguments, calls the library, and shows what
 came of it. What they have in common (JSON, exit codes, errors as one line) is in `output`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import click
 
 from crdtsync.cli.compare import compare
+from crdtsync.cli.connections import connections
 from crdtsync.cli.demo import demo
 from crdtsync.cli.devices import devices
 from crdtsync.cli.log import log
@@ -34,5 +35,5 @@ def main() -> None:
     """
 
 
-for _command in (demo, serve, show, log, verify, compare, devices):
+for _command in (demo, serve, show, log, verify, compare, devices, connections):
     main.add_command(_command)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import anyio
 import click
@@ -63,6 +64,14 @@ __all__ = ["serve"]
     "everything, by default.",
     metavar="FILE",
 )
+@click.option(
+    "--history",
+    type=click.Choice(["keep", "trim"]),
+    default="keep",
+    show_default=True,
+    help="What becomes of entries that are in a snapshot and that no active connection still "
+    "needs: kept, to be read some day, or let go to save room.",
+)
 @click.option("--verbose", is_flag=True, help="Tell on standard error what connections do.")
 def serve(
     urls: tuple[str, ...],
@@ -72,6 +81,7 @@ def serve(
     issuer: str | None,
     names: tuple[str, ...],
     access: Path | None,
+    history: Literal["keep", "trim"],
     verbose: bool,
 ) -> None:
     """Pass on what replicas do to those that were not there.
@@ -84,7 +94,7 @@ def serve(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     authenticator = _authenticator(jwt_keys, audience, issuer)
-    anyio.run(_serve, urls, data, authenticator, names or None, _policy(access))
+    anyio.run(_serve, urls, data, authenticator, names or None, _policy(access), history)
 
 
 def _policy(access: Path | None) -> AccessPolicy:
@@ -121,11 +131,18 @@ async def _serve(
     authenticator: Authenticator,
     names: Collection[str] | None,
     policy: AccessPolicy,
+    history: Literal["keep", "trim"],
 ) -> None:
     async with SqliteBackend(data) as backend, anyio.create_task_group() as group:
         with _told_to_stop() as stop:
             serving = functools.partial(
-                run_server, backend, urls, authenticator=authenticator, names=names, policy=policy
+                run_server,
+                backend,
+                urls,
+                authenticator=authenticator,
+                names=names,
+                policy=policy,
+                history=history,
             )
             for url in await group.start(serving):
                 click.echo(url)

@@ -9,6 +9,10 @@ goes to a `Backend`. On the way of an entry through this package:
 - `channel` is a document as all its followers see it, `batch` what is sent to them,
   `subscription` how far each has got.
 
+What clients are to the server outlives their sockets: `lifecycle` is the table of what they can be,
+`connections` keeps the records, `policy` says who is downgraded, `keeper` does it, and takes
+`snapshots` so that logs need not be kept for ever.
+
 No entry is decoded or encoded anywhere but at its push; nothing is queued for a connection but
 a cursor into the log.
 """
@@ -16,14 +20,22 @@ a cursor into the log.
 from crdtsync.server.backend import Added, Appended, Backend, Row, State, Stored, Watcher
 from crdtsync.server.backends import MemoryBackend, SqliteBackend
 from crdtsync.server.hub import Hub
-from crdtsync.server.limits import ServerLimits
+from crdtsync.server.limits import ConnectionLimits, ServerLimits
+from crdtsync.server.policy import Candidate, ConnectionPolicy, LeastValuable
+from crdtsync.server.records import ConnectionRecord, KnownConnection
 from crdtsync.server.serve import serve
 
 __all__ = [
     "Added",
     "Appended",
     "Backend",
+    "Candidate",
+    "ConnectionLimits",
+    "ConnectionPolicy",
+    "ConnectionRecord",
     "Hub",
+    "KnownConnection",
+    "LeastValuable",
     "MemoryBackend",
     "Row",
     "ServerLimits",

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Self
 
@@ -28,31 +27,16 @@ from crdtsync.server.lifecycle import Event, State
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.memory import Memory
 from crdtsync.server.policy import ConnectionPolicy, LeastValuable
-from crdtsync.server.records import ConnectionRecord, Followed
+from crdtsync.server.records import ConnectionRecord, KnownConnection, lag_of
 from crdtsync.server.session import Session
 from crdtsync.sync import Hello, ServerProtocol
 from crdtsync.transport.stream import FrameStream
 
-__all__ = ["Hub", "KnownConnection"]
+__all__ = ["Hub"]
 
 _CHECK_INTERVAL_MAX_S = 1.0
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KnownConnection:
-    """A connection, as an operator sees it.
-
-    Attributes:
-        record: what it is, whose, and since when.
-        online: it is connected now.
-        followed: its documents, with the cursors that are honoured.
-    """
-
-    record: ConnectionRecord
-    online: bool
-    followed: dict[str, Followed]
 
 
 class Hub:
@@ -187,12 +171,13 @@ class Hub:
             StorageError: they could not be read.
         """
         await self.connections.flush()
-        return [
-            KnownConnection(
-                record, record.client in self._clients, await self._backend.followed(record.client)
-            )
-            for record in await self._backend.connections(user)
-        ]
+        crowds = {crowd.document: crowd for crowd in await self._backend.crowds()}
+        known = []
+        for record in await self._backend.connections(user):
+            followed = await self._backend.followed(record.client)
+            online = record.client in self._clients
+            known.append(KnownConnection(record, followed, lag_of(followed, crowds), online))
+        return known
 
     async def retire(self, client: bytes, reason: str = "retired by the operator") -> bool:
         """Let a connection go: nothing is kept for it, and it begins anew if it comes again.

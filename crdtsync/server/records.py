@@ -16,7 +16,16 @@ from typing import NamedTuple, Protocol
 
 from crdtsync.server.lifecycle import State
 
-__all__ = ["ConnectionRecord", "ConnectionStore", "Crowd", "Followed", "Lag", "Move"]
+__all__ = [
+    "ConnectionRecord",
+    "ConnectionStore",
+    "Crowd",
+    "Followed",
+    "KnownConnection",
+    "Lag",
+    "Move",
+    "lag_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,23 @@ class Followed(NamedTuple):
     offset: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class KnownConnection:
+    """A connection, as an operator sees it.
+
+    Attributes:
+        record: what it is, whose, and since when.
+        followed: its documents, with the cursors that are honoured.
+        behind: about how many entries these have not got to.
+        online: it is connected now; None where nobody can tell.
+    """
+
+    record: ConnectionRecord
+    followed: dict[str, Followed]
+    behind: int
+    online: bool | None
+
+
 class Move(NamedTuple):
     """News of what a connection follows.
 
@@ -91,6 +117,15 @@ class Lag(NamedTuple):
 
     entries: int
     size: int
+
+
+def lag_of(followed: Mapping[str, Followed], crowds: Mapping[str, Crowd]) -> int:
+    """Return by about how many entries a connection's cursors are behind."""
+    return sum(
+        max(0, crowds[document].offset - one.offset)
+        for document, one in followed.items()
+        if one.offset is not None and document in crowds
+    )
 
 
 class ConnectionStore(Protocol):

@@ -22,7 +22,7 @@ class Throttle:
     >>> throttle.waits(now=0)
     False
     >>> throttle.spend(1, 1, now=0)
-    >>> throttle.waits(now=0), throttle.waits(now=0.02)
+    >>> throttle.waits(now=0), throttle.waits(now=0.2)
     (True, False)
     """
 
