@@ -40,7 +40,7 @@ LIMITS = ServerLimits(
     connection=ConnectionLimits(
         per_user_max=2, per_document_max=3, active_max=3, lag_entries_max=12
     ),
-    hot_entries_max=5,
+    hot_entries_max=3,
     retry_after_ms=10,
     keep_interval_s=1e9,  # when the history says so
 )
@@ -126,7 +126,7 @@ class World:
     ) -> None:
         leave, left = anyio.Event(), anyio.Event()
         connecting = connect(
-            self.replicas[which], self.connector(which), backoff=Backoff(0.01, 0.1)
+            self.replicas[which], self.connector(which), backoff=Backoff(0.5, 5)
         )
         async with connecting as connection:
             task_status.started((leave, left, connection))
@@ -151,7 +151,14 @@ class World:
     async def idle(self, which: int, size: int) -> None:
         for _ in range(size * 3):
             await anyio.lowlevel.checkpoint()
-        await anyio.sleep(size % 3)
+        await anyio.sleep(size)
+
+    async def visit(self, which: int, size: int) -> None:
+        """Come, stay for long enough to hold everything, and go; then the server tidies up."""
+        await self.mend(which, 0)
+        await self.come(which, 30)
+        await self.go(which, 0)
+        await self.keep(which, 0)
 
     async def twice(self, which: int, size: int) -> None:
         """A second socket of the same device fences the first."""
@@ -270,7 +277,7 @@ class World:
 
 EVENTS = [
     *["act"] * 3,
-    *["come", "cut", "keep"] * 2,
+    *["visit", "come", "cut", "keep"] * 2,
     "go",
     "mend",
     "idle",
@@ -291,7 +298,8 @@ async def _inline(work: Callable[..., Any], *arguments: Any) -> Any:
 @given(
     events=st.lists(
         st.tuples(st.sampled_from(EVENTS), st.integers(0, len(USERS) - 1), st.integers(0, 30)),
-        max_size=40,
+        min_size=10,
+        max_size=60,
     ),
     seed=st.integers(0, 2**32),
     device=st.sampled_from(["keep", "trim"]),
