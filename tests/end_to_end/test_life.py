@@ -97,6 +97,7 @@ class World:
         self.replicas = [stack.enter_context(Replica(user=u, history=device)) for u in USERS]
         self.boards = [replica.document(Board, DOCUMENT) for replica in self.replicas]
         self.did: list[str] = []
+        self.own = [0] * len(USERS)  # how much each device has done
         self.online: dict[int, tuple[anyio.Event, anyio.Event, Connection]] = {}
         self.cuts: dict[int, int] = {}
         self.hub: Hub | None = None
@@ -109,6 +110,7 @@ class World:
         for _ in range(size % 4 + 1):
             token = f"<{len(self.did)}>"
             self.did.append(token)
+            self.own[which] += 1
             board = self.boards[which]
             with board.action("act"):
                 board.body.insert(0, token)
@@ -125,9 +127,7 @@ class World:
         self, which: int, *, task_status: TaskStatus[tuple[anyio.Event, anyio.Event, Connection]]
     ) -> None:
         leave, left = anyio.Event(), anyio.Event()
-        connecting = connect(
-            self.replicas[which], self.connector(which), backoff=Backoff(0.5, 5)
-        )
+        connecting = connect(self.replicas[which], self.connector(which), backoff=Backoff(0.5, 5))
         async with connecting as connection:
             task_status.started((leave, left, connection))
             await leave.wait()
@@ -168,7 +168,10 @@ class World:
 
     async def keep(self, which: int, size: int) -> None:
         assert self.hub is not None
+        base = (await self.backend.state(DOCUMENT)).base
         await self.hub.keep()
+        floor, moved = await self.backend.floor(DOCUMENT), await self.backend.state(DOCUMENT)
+        assert floor is None or moved.base in {base, *range(floor + 1)}
         await self.check()
 
     async def downgrade(self, which: int, size: int) -> None:
@@ -194,6 +197,10 @@ class World:
     # What must hold.
 
     async def check(self) -> None:
+        for replica, own in zip(self.replicas, self.own, strict=True):
+            ledger = replica.ledger(DOCUMENT)
+            assert ledger.next_seq - 1 == own
+            assert ledger.damage == []
         state = await self.backend.state(DOCUMENT)
         floor = await self.backend.floor(DOCUMENT)
         assert state.base <= (state.snapshot.offset if state.snapshot else 0)
@@ -271,6 +278,8 @@ class World:
             await self.start()
             for what, which, size in events:
                 await getattr(self, what)(which, size)
+                if self.hub is not None:
+                    await self.check()
             await self.end()
             await self.stop()
 
