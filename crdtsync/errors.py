@@ -160,7 +160,22 @@ class ForkError(EntryError):
     """Raised when one replica's log holds two different entries of one number.
 
     That is what a copied database file, a restored backup or a cloned disk leads to.
+
+    Attributes:
+        common: number of the last entry that both branches have, where that is known.
     """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        document: str | None = None,
+        replica: int | None = None,
+        seq: int | None = None,
+        common: int | None = None,
+    ) -> None:
+        super().__init__(reason, document=document, replica=replica, seq=seq)
+        self.common = common
 
 
 class ForeignStructsError(EntryError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import signal
+import ssl
 import sys
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import anyio
 import click
@@ -31,7 +32,8 @@ __all__ = ["serve"]
     default=["tcp://127.0.0.1:8765"],
     show_default=True,
     metavar="URL",
-    help="Where to listen: tcp://host:port or unix:///path. May be given several times.",
+    help="Where to listen: ws://host:port or wss://host:port for WebSocket, tcp://host:port or "
+    "tls://host:port, unix:///path or ws+unix:///path. May be given several times.",
 )
 @click.option(
     "--data",
@@ -72,6 +74,27 @@ __all__ = ["serve"]
     help="What becomes of entries that are in a snapshot and that no active connection still "
     "needs: kept, to be read some day, or let go to save room.",
 )
+@click.option(
+    "--tls-cert",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A PEM file with the server's certificate, and those up to its authority's, for wss:// "
+    "and tls://.",
+    metavar="FILE",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A PEM file with the certificate's private key, if it is not in the same file.",
+    metavar="FILE",
+)
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="A web site whose pages may connect, as in https://example.org. All, by default; in "
+    "development mode those on this machine. May be given several times.",
+    metavar="SITE",
+)
 @click.option("--verbose", is_flag=True, help="Tell on standard error what connections do.")
 def serve(
     urls: tuple[str, ...],
@@ -82,6 +105,9 @@ def serve(
     names: tuple[str, ...],
     access: Path | None,
     history: Literal["keep", "trim"],
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    origins: tuple[str, ...],
     verbose: bool,
 ) -> None:
     """Pass on what replicas do to those that were not there.
@@ -94,7 +120,17 @@ def serve(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     authenticator = _authenticator(jwt_keys, audience, issuer)
-    anyio.run(_serve, urls, data, authenticator, names or None, _policy(access), history)
+    serving = functools.partial(
+        run_server,
+        urls=urls,
+        authenticator=authenticator,
+        names=names or None,
+        policy=_policy(access),
+        history=history,
+        origins=origins or None,
+        ssl_context=_ssl_context(tls_cert, tls_key),
+    )
+    anyio.run(_serve, data, serving)
 
 
 def _policy(access: Path | None) -> AccessPolicy:
@@ -125,26 +161,23 @@ def _authenticator(
         raise click.UsageError(str(error)) from error
 
 
-async def _serve(
-    urls: tuple[str, ...],
-    data: Path,
-    authenticator: Authenticator,
-    names: Collection[str] | None,
-    policy: AccessPolicy,
-    history: Literal["keep", "trim"],
-) -> None:
+def _ssl_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        if key is not None:
+            raise click.UsageError("--tls-key needs --tls-cert")
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:
+        raise click.UsageError(f"{cert}: not a certificate with its key in PEM: {error}") from error
+    return context
+
+
+async def _serve(data: Path, serving: Callable[..., Coroutine[Any, Any, None]]) -> None:
     async with SqliteBackend(data) as backend, anyio.create_task_group() as group:
         with _told_to_stop() as stop:
-            serving = functools.partial(
-                run_server,
-                backend,
-                urls,
-                authenticator=authenticator,
-                names=names,
-                policy=policy,
-                history=history,
-            )
-            for url in await group.start(serving):
+            for url in await group.start(serving, backend):
                 click.echo(url)
             await stop()
         group.cancel_scope.cancel()

@@ -217,7 +217,7 @@ class Document:
 
     def forget(self, refusal: Refusal) -> None:
         """List a refused action no longer."""
-        self._live.journal.forget_refused(refusal.entry.seq)
+        self._live.journal.forget_refused(refusal.entry)
 
     def caveats(self) -> list[Caveat]:
         """Return what is not read here as it was meant: nothing, in the ordinary case.

@@ -112,7 +112,7 @@ class Journal(Loadable, Protocol):
         """Return our entries that were refused, as they were, and why."""
         ...
 
-    def forget_refused(self, seq: int) -> None:
+    def forget_refused(self, entry: Entry) -> None:
         """Keep no longer what a refused entry of ours was."""
         ...
 

@@ -301,9 +301,22 @@ class LiveDocument:
             self._stale = True
             self._deferred.extend(entries)
             return
-        self.load()
+        self.renew()
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), ()))
+
+    @property
+    def running(self) -> str | None:
+        """The name of the action whose body is running, if one is."""
+        return None if self._action is None else self._action.name
+
+    def renew(self) -> None:
+        """Materialize the document anew, because the log says something else now."""
+        try:
+            self.load()
+        except BaseException:
+            self._closed = True  # what it shows, and writes under, is not so any more
+            raise
 
     def _look_ahead(self, entries: Sequence[Entry]) -> None:
         """Say it once if others are ahead of us."""

@@ -144,6 +144,18 @@ class Schema:
                 specs |= spec.record.specs()
         return specs
 
+    def kind_of(self, path: str) -> Kind | None:
+        """Return the kind of the field at a stored path; None if none is declared there."""
+        schema: Schema | None = self
+        spec: FieldSpec | None = None
+        for number, segment in enumerate(path.split("/")):
+            if number % 2:  # a record's key
+                schema = None if spec is None else spec.record
+                spec = None
+            else:
+                spec = None if schema is None else schema.stored.get(segment)
+        return None if spec is None else spec.kind
+
     def rules(self) -> dict[str, Rule]:
         """Return the rule of every path of a bound schema that has another than the default."""
         rules: dict[str, Rule] = {}

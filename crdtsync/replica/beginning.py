@@ -28,6 +28,7 @@ def check_clone(
     prover: Prover,
     own: int,
     sent: int,
+    acknowledged: int,
 ) -> Snapshot:
     """Check that our logs can be gone on with above a clone; return its state.
 
@@ -40,6 +41,7 @@ def check_clone(
         prover: knows the keys of the logs held.
         own: our replica.
         sent: number up to which others may have seen our entries.
+        acknowledged: number up to which the server has them for certain.
 
     Raises:
         CloneError: they cannot.
@@ -64,6 +66,8 @@ def check_clone(
                 document=document,
                 replica=replica,
                 seq=log.seq,
+                # What is not certain, only the entries could tell, and a clone has none.
+                common=sent if replica == own and sent == acknowledged else None,
             )
         if head.seq and prover.key_of(replica) != log.key:
             raise CloneError(f"it names another key of replica {replica:x}", document=document)

@@ -105,8 +105,8 @@ class Inbox:
         try:
             entries.extend(decode_entries(datas, self._limits))
         except EntryError as error:
-            return entries[: prover.proved(entries, heads)], error
-        count = prover.proved(entries, heads)
+            return entries[: prover.proved(entries, self._undisputed(entries, heads))], error
+        count = prover.proved(entries, self._undisputed(entries, heads))
         if sum(map(len, datas[count:])) > self._limits.held_bytes_max:
             raise SequenceGapError(
                 "too many entries wait for their author's seal",
@@ -116,6 +116,20 @@ class Inbox:
             )
         self._unproved = datas[count:]
         return entries[:count], None
+
+    def _undisputed(
+        self, entries: Sequence[Entry], heads: Mapping[int, Head]
+    ) -> Mapping[int, Head]:
+        """Return how far what is held needs no proof: what contradicts it is to be proved too."""
+        lower: dict[int, Head] = {}
+        for entry in entries:
+            replica, seq = entry.replica, entry.seq
+            if (
+                seq <= (lower.get(replica) or heads.get(replica, EMPTY_HEAD)).seq
+                and self._hash_of(replica, seq) != entry.hash
+            ):
+                lower[replica] = Head(seq - 1, entry.previous_hash)
+        return {**heads, **lower} if lower else heads
 
     def _is_next(self, entry: Entry, batch: Batch) -> bool:
         if entry.document != self._document:
@@ -131,13 +145,7 @@ class Inbox:
             return False
         if entry.seq <= head.seq:
             if batch.hash_at(entry.replica, entry.seq) != entry.hash:
-                raise ForkError(
-                    "another entry of this number is held here: the log was continued in two "
-                    "places",
-                    document=self._document,
-                    replica=entry.replica,
-                    seq=entry.seq,
-                )
+                raise _fork(entry, batch)
             if entry.refusal is not None:
                 batch.refuse(entry)
             return False
@@ -214,6 +222,17 @@ class Inbox:
             self._held_bytes -= len(entry.data)
         if not self._held[replica]:
             del self._held[replica]
+
+
+def _fork(entry: Entry, batch: Batch) -> ForkError:
+    before = batch.hash_at(entry.replica, entry.seq - 1) if entry.seq > 1 else EMPTY_HEAD.hash
+    return ForkError(
+        "another entry of this number is held here: the log was continued in two places",
+        document=entry.document,
+        replica=entry.replica,
+        seq=entry.seq,
+        common=entry.seq - 1 if before == entry.previous_hash else None,
+    )
 
 
 class Batch:

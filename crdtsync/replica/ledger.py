@@ -19,6 +19,7 @@ from crdtsync.errors import (
     CloneError,
     CorruptLogError,
     EntryError,
+    ForkError,
     StorageError,
 )
 from crdtsync.log import (
@@ -28,23 +29,23 @@ from crdtsync.log import (
     Entry,
     Head,
     decode_entry,
-    is_sealed,
     make_entry,
-    with_seal,
 )
-from crdtsync.proof import Prover
 from crdtsync.refusal import refuse
 from crdtsync.replica.audit import STORED
 from crdtsync.replica.bases import Base, CloneTable
 from crdtsync.replica.beginning import base_logs, check_clone
 from crdtsync.replica.inbox import Inbox
+from crdtsync.replica.mending import Mending
+from crdtsync.replica.seals import Seals
 from crdtsync.replica.store import Progress
 from crdtsync.replica.stored import Missing, StoredLogs
-from crdtsync.seal import KEY, make_seal
+from crdtsync.seal import KEY
 from crdtsync.vector import covers
 
 if TYPE_CHECKING:
     from crdtsync.clock import HybridLogicalClock
+    from crdtsync.document import Schema
     from crdtsync.limits import Limits
     from crdtsync.replica.store import Store
 
@@ -86,6 +87,7 @@ class Ledger:
         cursor: how far we have got in the server's log.
         sent: number up to which our entries may have been seen by others.
         acknowledged: number up to which they are durable at the server.
+        carried: our logs of former ids that the server is not known to have whole.
         apply: is told of entries stored from elsewhere.
         rebuild: is told of entries that have no effect any more, and of new ones with them.
     """
@@ -114,8 +116,8 @@ class Ledger:
         self._history = history
         self._inbox = Inbox(name, limits, self._stored.hash_of, self._stored.is_below)
         self._safe: dict[int, int] = {}
-        self._prover = Prover(lambda replica: self._stored.at(replica, 1))
-        self._sealed = 0
+        self._seals = Seals(store, self._stored)
+        self.users: dict[int, str] = {}
         self.damage: list[CorruptLogError] = []
         self.number = self._stored.number
         self._clones = CloneTable(store.file, self.number, limits.clone_bytes_max)
@@ -149,6 +151,8 @@ class Ledger:
         if self.replica in base.logs and base.logs[self.replica].head == self.heads[self.replica]:
             known = base.position - 1  # what our last entry knew, only the ends below tell
         self._fresh = {replica for replica, position in positions.items() if position > known}
+        if self.replica not in positions:
+            self._fresh.update(self._store.keys.keys() & positions.keys())
         self._fresh.discard(self.replica)
         self._recount()
 
@@ -170,10 +174,10 @@ class Ledger:
             self.heads[replica] = log.head
             # An end that another one depends on need not be named again.
             positions[replica] = base.position if log.tip else 0
-            self._prover.know(replica, log.key)
-            if replica == self.replica:
+            self._seals.prover.know(replica, log.key)
+            if replica in self._store.keys:
                 self._clock.resume(log.time)
-                self._sealed = log.seq
+                self._seals.begin_above(log)
             else:
                 self._clock.see(log.time)
         return positions
@@ -184,15 +188,17 @@ class Ledger:
 
     def _read_progress(self) -> None:
         with self._store.file.errors():
-            self.users: dict[int, str] = self._store.users(self.number)
+            self.users.clear()  # views look at it
+            self.users.update(self._store.users(self.number))
+            self.carried = self._store.carried(self.number)
             progress = self._store.progress(self.number)
         self.sent, self.acknowledged, self.cursor, self._known = progress
 
     def _take_head(self, entry: Entry) -> None:
         self.heads[entry.replica] = Head(entry.seq, entry.hash)
-        if entry.replica == self.replica:
+        if entry.replica in self._store.keys:
             self._clock.resume(entry.time)
-            self._sealed = 0 if entry.seal is None else entry.seq
+            self._seals.begin(entry)
         else:
             self._clock.see(entry.time)
 
@@ -215,6 +221,61 @@ class Ledger:
         else:
             self._stored.set_aside(damage)
             self._read()
+
+    def begin_anew(self) -> None:
+        """Read everything again, after logs were mended or our id has changed."""
+        self.replica = self._store.replica
+        self._inbox = Inbox(self.name, self._limits, self._stored.hash_of, self._stored.is_below)
+        self._seals.forget_keys()
+        try:
+            self._read()
+        except CorruptLogError:
+            self.set_damage_aside()
+
+    def mending(self, replica: int, common: int, schema: Schema) -> Mending:
+        """Return what mends a log of ours that was continued in two places.
+
+        Args:
+            replica: id of ours under which it stands.
+            common: number of the last entry that both branches have.
+            schema: what the document is declared as.
+
+        Raises:
+            ForkError: the fork is below where the logs begin here.
+        """
+        if common < self.begins(replica):
+            raise ForkError(
+                "the log was continued in two places, further back than it reaches here",
+                document=self.name,
+                replica=replica,
+                seq=common + 1,
+            )
+        return Mending(
+            self._store,
+            self._stored,
+            name=self.name,
+            schema=schema,
+            replica=replica,
+            common=common,
+        )
+
+    def begins(self, replica: int) -> int:
+        """Return the number up to which the entries of a log are below where it begins here."""
+        base = self._stored.base.logs.get(replica)
+        return 0 if base is None else base.seq
+
+    def wrote_after(self, replica: int, seq: int) -> bool:
+        """Tell whether we wrote what stands in a log behind an entry.
+
+        Under a former id of ours, that is so up to where we were when it was given up; what the
+        server has of that is for others to keep.
+        """
+        carried = self.carried.get(replica)
+        return replica == self.replica or (carried is not None and seq < carried.upto)
+
+    def hash_at(self, replica: int, seq: int) -> bytes | None:
+        """Return the hash of an entry by its number; None if it is not stored."""
+        return self._stored.hash_of(replica, seq)
 
     def missing_since_damaged(self) -> Iterator[tuple[int, int, str]]:
         """Yield (replica, seq, reason) of what was set aside and has not come back."""
@@ -324,7 +385,7 @@ class Ledger:
             EntryError: an entry cannot stand in its log. Those before it are kept.
             StorageError: nothing was stored.
         """
-        prover = self._prover if prove else None
+        prover = self._seals.prover if prove else None
         entries, heads, refused, failure = self._inbox.admit(datas, self.heads, prover)
         refused = [entry for entry in refused if self._has_effect(entry)]
         if failure is not None or self._inbox or cursor is None:
@@ -348,15 +409,20 @@ class Ledger:
         held = self._stored.at(refused.replica, refused.seq)
         return held is not None and held.refusal is None
 
-    def refuse(self, seq: int, reason: str) -> None:
+    def refuse(self, replica: int, seq: int, reason: str) -> None:
         """Take the effect of an entry of ours away: the server has refused it.
 
         What it was is kept, for the user to look at: see `refused`.
 
+        Args:
+            replica: the id of ours under which it stands.
+            seq: its number.
+            reason: what the server says.
+
         Raises:
             StorageError: nothing was changed.
         """
-        entry = self._stored.at(self.replica, seq)
+        entry = self._stored.at(replica, seq)
         if entry is None or entry.refusal is not None:
             return
         refused = [refuse(entry, reason)]
@@ -366,17 +432,15 @@ class Ledger:
 
     def refused(self) -> list[tuple[Entry, str]]:
         """Return our entries that were refused, as they were, and why."""
-        log = self._stored.logs.get(self.replica)
+        logs = [log for replica, log in self._stored.logs.items() if replica in self._store.keys]
         with self._store.file.errors():
-            rows = [] if log is None else self._store.logs.refused(log)
+            rows = [row for log in logs for row in self._store.logs.refused(log)]
         return [(decode_entry(data, STORED), reason) for reason, data in rows]
 
-    def forget_refused(self, seq: int) -> None:
+    def forget_refused(self, entry: Entry) -> None:
         """Keep no longer what a refused entry of ours was."""
-        log = self._stored.logs.get(self.replica)
-        if log is not None:
-            with self._store.file.transaction():
-                self._store.logs.forget_refused(log, seq)
+        with self._store.file.transaction():
+            self._store.logs.forget_refused(self._stored.logs[entry.replica], entry.seq)
 
     def _keep(
         self,
@@ -394,7 +458,7 @@ class Ledger:
                 logs[replica] = table.add_log(number, replica)
             table.insert_many(logs, self._position + 1, entries)
             for entry in refused:
-                if entry.replica == self.replica:
+                if self.wrote_after(entry.replica, entry.seq - 1):
                     table.keep_refused(logs[entry.replica], entry.seq, entry.refusal or "")
                 table.replace(logs[entry.replica], entry)
             if refused:
@@ -445,9 +509,7 @@ class Ledger:
             theirs: what the other side has.
             bytes_max: about how many bytes of entries to return.
         """
-        own = self.next_seq - 1
-        if self._sealed < own and theirs.get(self.replica, 0) < own:
-            self.seal(own)
+        self._seals.seal_ends(self.heads, theirs)
         while True:
             try:
                 return self._stored.missing(theirs, self.vector, bytes_max)
@@ -457,51 +519,8 @@ class Ledger:
                 self.set_damage_aside()
 
     def parts(self, missing: Sequence[Missing], most: int) -> Iterator[list[Missing]]:
-        """Yield what others lack in parts that prove themselves: every log in one ends in a seal.
-
-        What cannot be proved to them yet, because its author's seal has not come here, is left out,
-        and so is what stands behind it.
-
-        Args:
-            missing: from `missing`.
-            most: how many entries a part may have.
-        """
-        start = 0
-        while start < len(missing):
-            part = list(missing[start : start + most])
-            part = part[: self._provable(part)]
-            if not part:
-                return
-            own = max((i for i, one in enumerate(part) if one.replica == self.replica), default=-1)
-            sealed = self.seal(part[own].seq) if own >= 0 else None
-            if sealed is not None:
-                part[own] = part[own]._replace(data=sealed)
-            yield part
-            start += len(part)
-
-    def _provable(self, part: Sequence[Missing]) -> int:
-        """Return how many entries, from the first on, end in seals; our own can be sealed here."""
-        count = len(part)
-        while True:
-            unproved: dict[int, int] = {}
-            proved: set[int] = set()
-            for index in range(count - 1, -1, -1):
-                replica = part[index].replica
-                if replica in proved or self._is_proof(part[index]):
-                    proved.add(replica)
-                else:
-                    unproved[replica] = index
-            cut = min(unproved.values(), default=count)
-            if cut == count:
-                return count
-            count = cut
-
-    def _is_proof(self, one: Missing) -> bool:
-        return (
-            one.replica == self.replica
-            or is_sealed(one.data)
-            or self._prover.key_of(one.replica) is None
-        )
+        """Yield what others lack in parts that prove themselves: see `Seals.parts`."""
+        return self._seals.parts(missing, most)
 
     def flush(self) -> None:
         """Make everything so far survive the loss of power. Call it before entries are sent."""
@@ -513,31 +532,46 @@ class Ledger:
                 )
             self.sent = own
 
-    def seal(self, seq: int) -> bytes | None:
-        """Return an entry of ours with our seal, which covers all before it; None if it has none.
+    def acknowledge(self, theirs: Mapping[int, int]) -> None:
+        """Note which of our entries are durable at the server.
 
-        Raises:
-            StorageError: it could not be stored.
+        Args:
+            theirs: the server's state vector, which does not contradict ours.
         """
-        entry, key = self._stored.at(self.replica, seq), self._store.key
-        if entry is None or key is None or self._prover.key_of(self.replica) != key.public:
-            return None
-        if entry.seal is None and not self._store.read_only:
-            entry = with_seal(entry, make_seal(key, self.name, self.replica, entry))
-            with self._store.file.transaction():
-                self._store.logs.replace(self._stored.logs[self.replica], entry)
-        self._sealed = max(self._sealed, seq)
-        return entry.data
+        # Where they have more of a log than we, what they have may be a copy's, until it is here.
+        known = {
+            replica: seq
+            for replica, seq in theirs.items()
+            if replica in self._store.keys and seq <= self.heads.get(replica, EMPTY_HEAD).seq
+        }
+        seq = max(self.acknowledged, known.get(self.replica, 0))
+        carried = {
+            replica: one._replace(acknowledged=min(known[replica], one.upto))
+            for replica, one in self.carried.items()
+            if known.get(replica, 0) > one.acknowledged
+        }
+        if seq == self.acknowledged and not carried:
+            return
+        with self._store.file.transaction():
+            progress = Progress(self.sent, seq, self.cursor, self._known)
+            self._store.write_progress(self.number, progress)
+            for replica, one in carried.items():
+                self._store.write_carried(self.number, replica, one)
+        self.acknowledged = seq
+        everything = self.carried | carried
+        self.carried = {r: one for r, one in everything.items() if one.acknowledged < one.upto}
 
-    def acknowledge(self, seq: int) -> None:
-        """Note that our entries up to `seq` are durable at the server."""
-        seq = min(seq, self.next_seq - 1)
-        if seq > self.acknowledged:
-            with self._store.file.transaction():
-                self._store.write_progress(
-                    self.number, Progress(self.sent, seq, self.cursor, self._known)
-                )
-            self.acknowledged = seq
+    @property
+    def ours(self) -> dict[int, int]:
+        """The number of our last entry, under our id and under those before that still count."""
+        carried = {replica: one.upto for replica, one in self.carried.items()}
+        return {**carried, self.replica: self.next_seq - 1}
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many entries of ours are not known to be durable at the server."""
+        carried = sum(one.upto - one.acknowledged for one in self.carried.values())
+        return carried + self.next_seq - 1 - self.acknowledged
 
     # --- beginning above a state ---------------------------------------------------------------
 
@@ -573,9 +607,10 @@ class Ledger:
                 heads=self.heads,
                 base=self._stored.base.vector,
                 hash_of=self._stored.hash_of,
-                prover=self._prover,
+                prover=self._seals.prover,
                 own=self.replica,
                 sent=self.sent,
+                acknowledged=self.acknowledged,
             )
         except (CloneError, EntryError):
             with self._store.file.transaction():
@@ -637,7 +672,7 @@ class Ledger:
                 tips=self._fresh,
                 before=self._stored.base.logs,
                 at=self._stored.at,
-                prover=self._prover,
+                prover=self._seals.prover,
             )
         if logs is None:
             self._store.write_snapshot(self.number, snapshot)

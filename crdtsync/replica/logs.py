@@ -47,6 +47,11 @@ CREATE TABLE IF NOT EXISTS damaged(
     data BLOB NOT NULL,
     reason TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS superseded(
+    place INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    data BLOB NOT NULL
+);
 """
 
 _SEQ_BITS = 40
@@ -111,6 +116,17 @@ class LogTable:
             "INSERT INTO logs(document, replica) VALUES(?, ?)", (document, replica)
         )
         return self._connection.last_insert_rowid()
+
+    def of_replica(self, replica: int) -> list[tuple[int, int]]:
+        """Return (document, log) of each log that a replica has."""
+        return list(
+            self._connection.execute("SELECT document, id FROM logs WHERE replica = ?", (replica,))
+        )
+
+    def replicas(self) -> set[int]:
+        """Return all replicas that have a log in any document."""
+        rows = self._connection.execute("SELECT DISTINCT replica FROM logs")
+        return {replica for (replica,) in rows}
 
     # --- entries -------------------------------------------------------------------------------
 
@@ -223,6 +239,24 @@ class LogTable:
             (reason, place),
         )
         self._connection.execute("DELETE FROM entries WHERE place = ?", (place,))
+
+    def supersede(self, log: int, seq: int) -> None:
+        """Move an entry to the table of those that were written anew."""
+        place = (log << _SEQ_BITS) | seq
+        self._connection.execute(
+            "INSERT INTO superseded SELECT place, position, data FROM entries WHERE place = ?",
+            (place,),
+        )
+        self._connection.execute("DELETE FROM entries WHERE place = ?", (place,))
+
+    def superseded(self, log: int) -> list[bytes]:
+        """Return what was written anew of a log."""
+        base = log << _SEQ_BITS
+        rows = self._connection.execute(
+            "SELECT data FROM superseded WHERE place > ? AND place <= ? ORDER BY position",
+            (base, base | SEQ_MAX),
+        )
+        return [data for (data,) in rows]
 
     def aside(self, log: int) -> list[tuple[int, str]]:
         """Return (seq, reason) of a log's entries that were set aside."""

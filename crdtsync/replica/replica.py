@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,15 +19,19 @@ from crdtsync.document import (
     check_kinds,
     described_document,
 )
-from crdtsync.errors import ForkError, SchemaError, StorageError
+from crdtsync.errors import ActionError, ForkError, SchemaError, StorageError
 from crdtsync.keys import DeviceKey
 from crdtsync.limits import Limits
+from crdtsync.log import Entry
+from crdtsync.replica.forks import find_fork
 from crdtsync.replica.ledger import History, Ledger
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
 from crdtsync.storage import Durability
 
 if TYPE_CHECKING:
+    import ssl
+
     from crdtsync.transport import Connection
     from crdtsync.transport.token import Token
 
@@ -226,12 +230,129 @@ class Replica:
                 _log.exception("a listener of replica %x failed", self.id)
 
     def merge(self, other: Replica) -> None:
-        """Exchange all documents with another replica in this process, both ways."""
+        """Exchange all documents with another replica in this process, both ways.
+
+        If one of the two is a copy of the other, and both were worked with, this one rotates its
+        id: see `rotate`.
+
+        Raises:
+            ForkError: the two hold what others wrote in two ways.
+            ActionError: one of them has to rotate its id, and an action is open.
+        """
         for name in sorted({*self.names(), *other.names()}):
             ours, theirs = self.ledger(name), other.ledger(name)
-            _check_forks(ours, theirs)
+            while (fork := find_fork(ours, theirs)) is not None:
+                if ours.wrote_after(*fork):
+                    self.mend(name, *fork)
+                elif theirs.wrote_after(*fork):
+                    other.mend(name, *fork)
+                else:
+                    raise ForkError(
+                        "the two replicas hold different entries of this number: the log was "
+                        "continued in two places, by a device that has not mended it yet",
+                        document=name,
+                        replica=fork.replica,
+                        seq=fork.common + 1,
+                    )
             _copy(ours, theirs)
             _copy(theirs, ours)
+
+    def owns(self, replica: int) -> bool:
+        """Tell whether an id is ours, or was."""
+        return replica in self._store.keys
+
+    def rotate(self) -> None:
+        """Go on under a new id and a new key, as the copy of a store has to.
+
+        Two programs that write under one id contradict each other. Where that comes to light, in
+        exchange with a server or another replica, it is called for. Nothing is lost: what was
+        written under the old id is handed on as before.
+
+        Raises:
+            ActionError: an action is open: try again when it is over.
+            StorageError: nothing was changed; or the replica is closed now, and knows when it is
+                opened again.
+        """
+        self._check_no_action()
+        with self._store.file.transaction(durable=True):
+            self._store.rotate()
+        self._go_on()
+
+    def mend(self, name: str, replica: int, common: int) -> None:
+        """Make two logs of one of ours that was continued in two places.
+
+        Our entries behind the last common one are written anew under an id that only we have, with
+        all that they did; the others' branch can be received then. If it is the log that we are
+        writing, our id is rotated.
+
+        Args:
+            name: of the document.
+            replica: the id of ours, or a former one, under which the log stands.
+            common: number of the last entry that both branches have.
+
+        Raises:
+            ActionError: an action is open: try again when it is over.
+            ForkError: it cannot be mended, or not here: what stands there is not ours.
+            StorageError: as `rotate`.
+        """
+        self._check_no_action()
+        store, ledger = self._store, self.ledger(name)
+        if not ledger.wrote_after(replica, common):
+            raise ForkError(
+                "what stands here was not written here, so that it cannot be mended here",
+                document=name,
+                replica=replica,
+                seq=common + 1,
+            )
+        mending = ledger.mending(replica, common, self._schema(name))
+        with store.file.transaction(durable=True):
+            new, key = self.id, store.key
+            if new in mending.firsts:
+                new, key = store.rotate()
+            entries = mending.carry_out(new, None if key is None else key.public)
+        _log.warning(
+            "document %r: its log %x was continued in two places after entry %d; %d entries of "
+            "ours were written anew as replica %x",
+            name,
+            replica,
+            common,
+            len(entries),
+            new,
+        )
+        self._go_on(name, entries)
+
+    def _check_no_action(self) -> None:
+        for name, document in self._documents.items():
+            running = document._live.running
+            if running is not None:
+                raise ActionError(
+                    f"our id is to be rotated, but action {running!r} is open on document {name!r}"
+                )
+
+    def _go_on(self, mended: str | None = None, entries: Sequence[Entry] = ()) -> None:
+        """Be who we are in the file now.
+
+        Args:
+            mended: the document in which entries of ours were written anew.
+            entries: those.
+        """
+        try:
+            self._store.identify()
+            rotated = self.id != self._store.replica
+            self.id = self._store.replica
+            for name, ledger in self._ledgers.items():
+                if rotated or name == mended:
+                    ledger.begin_anew()
+                    if name in self._documents:
+                        live: LiveDocument = self._documents[name]._live
+                        live.rebuild(entries) if name == mended else live.renew()
+        except BaseException:
+            self.close()  # what is in memory, and would be written, is not so any more
+            raise
+        if rotated:
+            _log.warning("%s goes on as replica %x", self.path, self.id)
+        for name in self._ledgers if rotated else [mended or ""]:
+            self._tell(name)
 
     @property
     def key(self) -> DeviceKey | None:
@@ -239,7 +360,13 @@ class Replica:
         return self._store.key
 
     def connect(
-        self, url: str, *, token: Token = None, documents: Collection[str] | None = None
+        self,
+        url: str,
+        *,
+        token: Token = None,
+        documents: Collection[str] | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
     ) -> AbstractAsyncContextManager[Connection]:
         """Synchronize with a server for as long as the returned context lasts.
 
@@ -247,13 +374,20 @@ class Replica:
         connection is made, and made again, whenever that is possible.
 
         Args:
-            url: where the server is: `tcp://host:port`, `unix:///path`.
+            url: where the server is: `ws://host:port/path`, `wss://host/path`, `tcp://host:port`,
+                `tls://host:port`, `unix:///path`.
             token: what proves the user: a string, or a function that gets a fresh one.
             documents: which to synchronize; all that the store has or will have, by default.
+            ssl_context: whom to trust on an encrypted way (`wss`, `tls`); by default, whom the
+                system trusts.
+            proxy: the URL of an HTTP proxy; empty for none. By default WebSockets go through the
+                one that the environment names (`HTTPS_PROXY`, `NO_PROXY` …).
         """
         from crdtsync.transport import connect  # noqa: PLC0415 - the one door from here upstairs
 
-        return connect(self, url, token=token, documents=documents)
+        return connect(
+            self, url, token=token, documents=documents, ssl_context=ssl_context, proxy=proxy
+        )
 
     def verify(self, progress: Callable[[int], object] | None = None) -> list[Problem]:
         """Check everything stored: chains, sequences, authors, and the state against a replay.
@@ -295,19 +429,6 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"<Replica {self.id:x} of {self.user or 'nobody'} at {self.path}>"
-
-
-def _check_forks(ours: Ledger, theirs: Ledger) -> None:
-    for replica, head in ours.heads.items():
-        other = theirs.heads.get(replica)
-        if other is not None and other.seq == head.seq and other.hash != head.hash:
-            raise ForkError(
-                "the two replicas hold different entries of this number: the log was continued in "
-                "two places",
-                document=ours.name,
-                replica=replica,
-                seq=head.seq,
-            )
 
 
 def _copy(source: Ledger, target: Ledger) -> None:

@@ -1,6 +1,7 @@
 """The replica's file: entries, snapshots, and how far each document has been synchronized.
 
-It also holds the device's private key: whoever can read the file can write in the device's name.
+It also holds the device's private key, and those of the ids that it had before: whoever can read
+the file can write in the device's name.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import apsw
 from crdtsync.codec import decode, encode
 from crdtsync.document import Snapshot
 from crdtsync.errors import CodecError, StorageError
-from crdtsync.identity import new_replica_id
+from crdtsync.identity import new_replica_id, next_replica_id
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor
 from crdtsync.replica.bases import SCHEMA as BASES_SCHEMA
@@ -24,7 +25,7 @@ from crdtsync.replica.logs import LogTable
 from crdtsync.storage import Durability, open_file
 from crdtsync.vector import from_pairs, to_pairs
 
-__all__ = ["Progress", "Store"]
+__all__ = ["Carried", "Progress", "Store"]
 
 SCHEMA = (
     LOGS_SCHEMA
@@ -38,6 +39,17 @@ CREATE TABLE IF NOT EXISTS progress(
     cursor INTEGER,
     known INTEGER
 );
+CREATE TABLE IF NOT EXISTS formers(
+    replica INTEGER PRIMARY KEY,
+    key BLOB
+);
+CREATE TABLE IF NOT EXISTS carried(
+    document INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    upto INTEGER NOT NULL,
+    acknowledged INTEGER NOT NULL,
+    PRIMARY KEY(document, replica)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS snapshots(
     document INTEGER PRIMARY KEY,
     vector BLOB NOT NULL,
@@ -80,8 +92,26 @@ class Progress(NamedTuple):
     known: int | None = None
 
 
+class Carried(NamedTuple):
+    """A log of a former id of ours that is not known to be whole at the server.
+
+    Attributes:
+        upto: number of our last entry in it.
+        acknowledged: number up to which they are durable at the server.
+    """
+
+    upto: int
+    acknowledged: int
+
+
 class Store:
-    """An open replica file."""
+    """An open replica file.
+
+    Attributes:
+        replica: our id.
+        key: the device's key; None in a store that has none and cannot be given one.
+        keys: the key of every id that is or was ours.
+    """
 
     def __init__(
         self, path: str | os.PathLike[str], *, durability: Durability, read_only: bool = False
@@ -92,13 +122,49 @@ class Store:
         self.logs = LogTable(self.file.connection)
         self.bases = BaseTable(self.file)
         try:
-            self.replica = self._identify()
-            self.key = self._read_key()
+            self.identify()
         except BaseException:
             self.file.close()
             raise
 
-    def _identify(self) -> int:
+    def identify(self) -> None:
+        """Learn who we are, and who we have been."""
+        self.replica = self._read_replica()
+        self.key = self._read_key()
+        with self.file.errors():
+            formers = list(self.file.connection.execute("SELECT replica, key FROM formers"))
+        self.keys = {
+            replica: None if key is None else DeviceKey.from_bytes(key) for replica, key in formers
+        } | {self.replica: self.key}
+
+    def rotate(self) -> tuple[int, DeviceKey]:
+        """Draw a new id and a new key, and keep the old ones. Call it inside a durable transaction.
+
+        Until that is kept and `identify` is called, we are who we were.
+        """
+        connection, key = self.file.connection, new_device_key()
+        others = self.logs.replicas() | self.keys.keys()
+        replica = next_replica_id(self.replica, others - {self.replica})
+        connection.execute(
+            "INSERT INTO formers VALUES(?, ?)",
+            (self.replica, None if self.key is None else self.key.private_bytes),
+        )
+        connection.execute("UPDATE meta SET value = ? WHERE name = 'replica'", (replica,))
+        connection.execute("INSERT OR REPLACE INTO meta VALUES('key', ?)", (key.private_bytes,))
+        for document, log in self.logs.of_replica(self.replica):
+            self._carry(document, log)
+        return replica, key
+
+    def _carry(self, document: int, log: int) -> None:
+        """Let our log in a document be a former one."""
+        last, before = self.logs.last(log, self.replica), self.progress(document)
+        known = before.known
+        if last is not None:
+            self.write_carried(document, self.replica, Carried(last.seq, before.acknowledged))
+            known = last.position if known is None else known
+        self.write_progress(document, Progress(0, 0, before.cursor, known or 0))
+
+    def _read_replica(self) -> int:
         try:
             found: int | None = self.file.connection.execute(
                 "SELECT value FROM meta WHERE name = 'replica'"
@@ -147,6 +213,23 @@ class Store:
             "INSERT OR REPLACE INTO progress VALUES(?, ?, ?, ?, ?, ?)",
             (document, progress.sent, progress.acknowledged, epoch, offset, progress.known),
         )
+
+    def carried(self, document: int) -> dict[int, Carried]:
+        """Return which logs of former ids of ours are not known to be whole at the server."""
+        rows = self.file.connection.execute(
+            "SELECT replica, upto, acknowledged FROM carried WHERE document = ?", (document,)
+        )
+        return {replica: Carried(upto, acknowledged) for replica, upto, acknowledged in rows}
+
+    def write_carried(self, document: int, replica: int, carried: Carried) -> None:
+        """Keep how much of a former log the server has. Call it inside a transaction."""
+        self.file.connection.execute(
+            "DELETE FROM carried WHERE document = ? AND replica = ?", (document, replica)
+        )
+        if carried.acknowledged < carried.upto:
+            self.file.connection.execute(
+                "INSERT INTO carried VALUES(?, ?, ?, ?)", (document, replica, *carried)
+            )
 
     def users(self, document: int) -> dict[int, str]:
         """Return who uses each replica, as far as the logs have said."""

@@ -81,6 +81,38 @@ class StoredLogs:
             row = None if log is None else self._store.logs.last(log, replica)
         return None if row is None else (row.position, self._auditor.read(row))
 
+    def top(self) -> int:
+        """Return the position of the entry that came last; 0 if there is none."""
+        with self._store.file.errors():
+            rows = [self._store.logs.last(log, replica) for replica, log in self.logs.items()]
+        return max((row.position for row in rows if row is not None), default=0)
+
+    def log(self, replica: int, upto: int) -> Iterator[Entry]:
+        """Yield the entries of one log up to a number.
+
+        Raises:
+            CorruptLogError: one of them is damaged.
+        """
+        if replica in self.logs:
+            with self._store.file.errors():
+                for row in self._store.logs.read(self.logs[replica], replica, 0, upto):
+                    yield self._auditor.read(row)
+
+    def arrived(self, replica: int, seq: int) -> Iterator[Entry]:
+        """Yield an entry and all that came after it, in the order of arrival.
+
+        Raises:
+            CorruptLogError: one of them is damaged.
+        """
+        found = False
+        with self._store.file.errors():
+            for row in self._store.logs.read_all(
+                self.logs, self.base.vector, dict.fromkeys(self.logs, SEQ_MAX)
+            ):
+                found = found or (row.replica, row.seq) == (replica, seq)
+                if found:
+                    yield self._auditor.read(row)
+
     def hash_of(self, replica: int, seq: int) -> bytes | None:
         """Return the hash of an entry by its number; None if it is not here."""
         base = self.base.logs.get(replica)

@@ -1,7 +1,8 @@
 """The server: keeps the logs of many replicas, and tells each what the others wrote.
 
-`serve` listens on addresses; a `Hub` serves connections that come from elsewhere. What they keep
-goes to a `Backend`. On the way of an entry through this package:
+`serve` listens on addresses; `web_app` is an ASGI application to mount in another; a `Hub` serves
+connections that come from elsewhere. What they keep goes to a `Backend`. On the way of an entry
+through this package:
 
 - `session` is one connection, `documents` what it does with its documents;
 - `intake` decodes and checks what is pushed, `admission` decides whether it may be stored;
@@ -24,6 +25,7 @@ from crdtsync.server.limits import ConnectionLimits, ServerLimits
 from crdtsync.server.policy import Candidate, ConnectionPolicy, LeastValuable
 from crdtsync.server.records import ConnectionRecord, KnownConnection
 from crdtsync.server.serve import serve
+from crdtsync.server.web import WebApp, web_app
 
 __all__ = [
     "Added",
@@ -43,5 +45,7 @@ __all__ = [
     "State",
     "Stored",
     "Watcher",
+    "WebApp",
     "serve",
+    "web_app",
 ]

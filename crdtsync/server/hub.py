@@ -88,6 +88,11 @@ class Hub:
         self._unwatch: Callable[[], None] | None = None
         self._tasks: TaskGroup | None = None
 
+    @property
+    def believes(self) -> bool:
+        """Whether clients are believed who they say they are: development mode."""
+        return self.door.believes
+
     async def __aenter__(self) -> Self:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import ssl
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
-from typing import Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from anyio.abc import TaskStatus
@@ -13,10 +15,14 @@ from crdtsync.errors import TransportError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
 from crdtsync.server.backend import Backend
-from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.policy import ConnectionPolicy
-from crdtsync.transport.url import Listener, listen, parse_url
+from crdtsync.server.web import web_app
+from crdtsync.transport.address import Address, parse_url
+from crdtsync.transport.listener import listen
+
+if TYPE_CHECKING:
+    from crdtsync.server.web.runner import WebListener
 
 __all__ = ["serve"]
 
@@ -31,6 +37,8 @@ async def serve(
     policy: AccessPolicy | None = None,
     connection_policy: ConnectionPolicy | None = None,
     history: Literal["keep", "trim"] = "keep",
+    origins: Collection[str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve a backend's documents until cancelled.
@@ -40,7 +48,8 @@ async def serve(
 
     Args:
         backend: where the logs are kept.
-        urls: where to listen: `tcp://host:port` (port 0: any that is free), `unix:///path`.
+        urls: where to listen: `ws://host:port` and `wss://host:port`, `tcp://host:port` and
+            `tls://host:port` (port 0: any that is free), `unix:///path`, `ws+unix:///path`.
         limits: what clients may cost.
         authenticator: tells who clients are. By default the server is in development mode: it
             believes what they say, and listens where no other machine can connect.
@@ -49,6 +58,8 @@ async def serve(
         connection_policy: tells who is downgraded where there are too many connections.
         history: what becomes of entries that are in a snapshot and below every cursor that is
             honoured: they are kept, to be read some day, or let go.
+        origins: the web sites whose pages may connect; see `crdtsync.server.web_app`.
+        ssl_context: the server's certificate, for `wss` and `tls`.
         task_status: started with the URLs that clients connect to.
 
     Raises:
@@ -57,35 +68,54 @@ async def serve(
     Example::
 
         async with SqliteBackend("server.db") as backend:
-            await serve(backend, ["tcp://localhost:8765"])
+            await serve(backend, ["ws://localhost:8765"])
     """
     limits = limits or ServerLimits()
     authenticator = authenticator or DevelopmentAuthenticator()
-    for url in urls:
-        if authenticator.requires_loopback and not parse_url(url).is_local:
+    addresses = [parse_url(url) for url in urls]
+    for address in addresses:
+        if authenticator.requires_loopback and not address.is_local:
             raise TransportError(
-                f"{url}: other machines can reach this address, and a server in development mode "
-                "believes whoever connects; listen on localhost or a unix socket, or give it an "
-                "authenticator (crdtsync serve --jwt-keys)"
+                f"{address}: other machines can reach this address, and a server in development "
+                "mode believes whoever connects; listen on localhost or a unix socket, or give it "
+                "an authenticator (crdtsync serve --jwt-keys)"
             )
+    app = web_app(
+        backend,
+        limits=limits,
+        authenticator=authenticator,
+        names=names,
+        policy=policy,
+        connection_policy=connection_policy,
+        history=history,
+        origins=origins,
+    )
     async with AsyncExitStack() as stack:
-        listeners: list[Listener] = []
-        for url in urls:
-            listener = await listen(url, limits.wire)
-            stack.push_async_callback(listener.aclose)
-            listeners.append(listener)
-        hub = await stack.enter_async_context(
-            Hub(
-                backend,
-                limits,
-                authenticator=authenticator,
-                names=names,
-                policy=policy,
-                connection_policy=connection_policy,
-                history=history,
-            )
-        )
+        listened: list[str] = []
+        serving: list[Callable[[], Coroutine[Any, Any, None]]] = []
+        for address in addresses:
+            if address.is_web:
+                web = await _listen_web(address, ssl_context)
+                stack.push_async_callback(web.aclose)
+                listened.append(web.url)
+                serving.append(partial(web.serve, app))
+            else:
+                listener = await listen(str(address), limits.wire, ssl_context)
+                stack.push_async_callback(listener.aclose)
+                listened.append(listener.url)
+                serving.append(partial(listener.serve, app.hub.serve))
+        await stack.enter_async_context(app)
         tasks = await stack.enter_async_context(anyio.create_task_group())
-        for listener in listeners:
-            tasks.start_soon(listener.serve, hub.serve)
-        task_status.started([listener.url for listener in listeners])
+        for serve_one in serving:
+            tasks.start_soon(serve_one)
+        task_status.started(listened)
+
+
+async def _listen_web(address: Address, ssl_context: ssl.SSLContext | None) -> WebListener:
+    try:
+        from crdtsync.server.web.runner import listen_web  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise TransportError(
+            f"{address}: listening there needs an extra: pip install 'crdtsync[server]'"
+        ) from error
+    return await listen_web(address, ssl_context)

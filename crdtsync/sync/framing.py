@@ -1,7 +1,7 @@
 """Frames on a byte stream: each is preceded by its length, four bytes, big-endian.
 
 The length is checked before a byte of the frame is kept, so a peer cannot announce its way into
-our memory. Message transports keep frames apart themselves and need none of this.
+our memory. A WebSocket carries the same bytes, in messages that say nothing more.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Drivers of the protocol on anyio: they move bytes, keep time, and know nothing of CRDTs.
 
-- `stream` is what carries frames, `url` how it is come by: both sides use these;
+- `stream` is what carries frames, over bytes or, by `messages`, over messages;
+- `address` is what a URL says, `url` the client's way there, through a `proxy` if need be and by
+  `websocket` if so agreed, `listener` the server's end of it;
 - `connection` is what an application sees of its client: it tries for ever;
 - `session` is one try, `exchange` what passes in it, `follower` its account of one document;
 - `ports` is what they need of a replica, `status` what they tell the application.
@@ -8,11 +10,14 @@
 The server's side is `crdtsync.server`.
 """
 
+from crdtsync.transport.address import Address, parse_url
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.connection import Connection, Connector, connect
+from crdtsync.transport.listener import Listener, listen
+from crdtsync.transport.messages import MessageFrameStream, MessageStream
 from crdtsync.transport.status import ConnectionEvent, ConnectionStanding, ConnectionState, Status
 from crdtsync.transport.stream import ByteFrameStream, FrameStream, MemoryFrameStream, memory_pair
-from crdtsync.transport.url import Address, Listener, connect_stream, listen, parse_url
+from crdtsync.transport.url import connect_stream
 
 __all__ = [
     "Address",
@@ -26,6 +31,8 @@ __all__ = [
     "FrameStream",
     "Listener",
     "MemoryFrameStream",
+    "MessageFrameStream",
+    "MessageStream",
     "Status",
     "connect",
     "connect_stream",

@@ -6,15 +6,19 @@ did is sent when one can. Only a server that says no for good ends the trying (`
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TypeAlias, cast
+from weakref import WeakSet
 
 import anyio
 
 from crdtsync.errors import (
+    ActionError,
     LocalProtocolError,
     RefusedError,
     RemoteProtocolError,
@@ -23,6 +27,7 @@ from crdtsync.errors import (
 )
 from crdtsync.sync import WireLimits
 from crdtsync.sync.frames import FATAL_CODES, Goodbye, Standing
+from crdtsync.transport.address import parse_url
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
@@ -36,13 +41,15 @@ from crdtsync.transport.status import (
 )
 from crdtsync.transport.stream import FrameStream
 from crdtsync.transport.token import Token
-from crdtsync.transport.url import connect_stream, parse_url
+from crdtsync.transport.url import connect_stream
+from crdtsync.vector import covers
 
 __all__ = ["Connection", "Connector", "connect"]
 
 Connector: TypeAlias = Callable[[], Awaitable[FrameStream]]
 """Makes a new stream to the server, or raises TransportError."""
 
+_open_connections: WeakSet[Connection] = WeakSet()
 _RETRY_AFTER_MAX_S = 600.0  # a server may ask for patience, not for ever
 
 
@@ -94,12 +101,10 @@ class Connection:
         for name in self._names():
             follower = self._follower(name)
             ledger = self._replica.ledger(name) if follower is None else follower.ledger
-            head = ledger.heads.get(self._replica.id)
-            own = 0 if head is None else head.seq - ledger.acknowledged
-            unacknowledged += own
+            unacknowledged += ledger.unacknowledged
             if follower is None or not follower.live:
                 all_live = False
-                unsent += own
+                unsent += ledger.unacknowledged
             else:
                 unsent += follower.unsent
                 behind += follower.behind
@@ -126,10 +131,7 @@ class Connection:
             RefusedError: the server refuses us, or one of the documents, for good.
             LocalProtocolError: the connection's context was left.
         """
-        wanted: dict[str, int] = {}
-        for name in self._names():
-            head = self._replica.ledger(name).heads.get(self._replica.id)
-            wanted[name] = 0 if head is None else head.seq
+        wanted = {name: self._replica.ledger(name).ours for name in self._names()}
         while True:
             if self._refused is not None:
                 raise RefusedError(self._refused.code, self._refused.reason)
@@ -139,9 +141,17 @@ class Connection:
             if session is not None:
                 if await session.prove(wanted):
                     return
+                self._find_again(wanted)
                 if self._session is not session:
                     continue
             await self._feed.news()  # of the next session, or of the end
+
+    def _find_again(self, wanted: dict[str, Mapping[int, int]]) -> None:
+        """Look for what is to be durable under our new id, where logs of ours were mended."""
+        for name, before in wanted.items():
+            ours = self._replica.ledger(name).ours
+            if not covers(ours, before):
+                wanted[name] = ours
 
     def refresh(self, token: str) -> None:
         """Show a fresh token from now on: to this connection, while it lives, and to later ones."""
@@ -203,7 +213,12 @@ class Connection:
             self._last_proof = self._proved_at() or self._last_proof
             self._standing = session.exchange.standing or self._standing
             self._session = None
-        return self._backoff.delay_s() if goodbye is None else self._after(goodbye, session)
+        delay_s = self._backoff.delay_s() if goodbye is None else self._after(goodbye, session)
+        if not session.exchange.outdated:
+            return delay_s
+        detail = f"a copy of this store is in use: this one goes on as replica {self._replica.id:x}"
+        self._feed.publish(ConnectionEvent("rotated", detail))
+        return delay_s if self._error is not None else 0.0
 
     def _after(self, goodbye: Goodbye, session: Session) -> float:
         self._error = f"the server closed ({goodbye.code}): {goodbye.reason}"
@@ -211,6 +226,10 @@ class Connection:
             goodbye.code == "expired" and callable(self._token)
         ):
             self._refused = RefusedError(goodbye.code, goodbye.reason)
+        if goodbye.code == "fenced" and session.exchange.welcomed and not self._is_doubled():
+            # No other program can have this store open: it has a copy.
+            with contextlib.suppress(ActionError):  # then it is for the copy to rotate
+                self._replica.rotate()
         if session.exchange.welcomed and goodbye.code != "fenced":
             # Who was fenced shares its store's identity with another: two must not spin.
             self._backoff.reset()
@@ -218,6 +237,13 @@ class Connection:
         if goodbye.retry_after_ms is not None:
             delay_s += min(goodbye.retry_after_ms / 1000, _RETRY_AFTER_MAX_S)
         return delay_s
+
+    def _is_doubled(self) -> bool:
+        """Tell whether this very replica has another connection to the server."""
+        return any(
+            other is not self and other._replica is self._replica and other._server == self._server
+            for other in _open_connections
+        )
 
     def _enter(self, state: ConnectionState, detail: str | None) -> None:
         self._state = state
@@ -265,6 +291,8 @@ async def connect(
     documents: Iterable[str] | None = None,
     limits: WireLimits | None = None,
     backoff: Backoff | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    proxy: str | None = None,
 ) -> AsyncIterator[Connection]:
     """Synchronize a replica with a server for as long as the context lasts.
 
@@ -278,6 +306,8 @@ async def connect(
         documents: names of those to synchronize; None: all that the replica has or gets.
         limits: of the wire.
         backoff: how long to wait between tries.
+        ssl_context: whom to trust on an encrypted way; by default, whom the system trusts.
+        proxy: the URL of an HTTP proxy; empty for none, None for the environment's.
 
     Raises:
         TransportError: the URL cannot be understood.
@@ -287,8 +317,10 @@ async def connect(
     server = ""
     if isinstance(url, str):
         address = parse_url(url)  # a mistake in it is told at once, not tried again and again
-        server = address.path or address.host
-        connector = partial(connect_stream, url, wire)
+        server = address.server
+        if address.is_secure and ssl_context is None:
+            ssl_context = ssl.create_default_context()  # reads many files: not at each try
+        connector = partial(connect_stream, url, wire, ssl_context=ssl_context, proxy=proxy)
     else:
         connector = url
     connection = Connection(
@@ -300,6 +332,7 @@ async def connect(
         limits=wire,
         backoff=backoff or Backoff(),
     )
+    _open_connections.add(connection)
     failure: Exception | None = None
     try:
         async with anyio.create_task_group() as tasks:
@@ -311,6 +344,7 @@ async def connect(
             finally:
                 tasks.cancel_scope.cancel()
     finally:
+        _open_connections.discard(connection)
         connection._leave()
     if failure is not None:
         raise failure

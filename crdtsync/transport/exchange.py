@@ -9,7 +9,10 @@ application's event loop breathe in between:
 - `work` does one block of sending, and says whether there is more to do at once;
 - `tick` is called at each ping interval.
 
-A bad document is given up (`failed`), the others go on. StorageError goes through to the driver:
+A bad document is given up (`failed`), the others go on. Where it may be a log of ours that does
+not fit, because a copy of the store has gone on with it, the document is asked for once more, as if
+we held nothing of our own: then what comes shows where the log forks, and the replica mends it. If
+its id is another one after that, this session ends. StorageError goes through to the driver:
 without a store there is nothing to synchronize.
 """
 
@@ -22,14 +25,17 @@ from importlib import metadata
 from itertools import islice
 
 from crdtsync.errors import (
+    ActionError,
+    BrokenChainError,
     CloneError,
     EntryError,
+    ForkError,
     LocalProtocolError,
     RefusedError,
     RemoteProtocolError,
 )
 from crdtsync.keys import sign_challenge
-from crdtsync.log import Cursor, Head
+from crdtsync.log import Cursor
 from crdtsync.sync import ClientProtocol
 from crdtsync.sync.frames import (
     Challenge,
@@ -61,12 +67,18 @@ CHECKED_PER_TICK = 20
 ADVANCE_MAX = 100  # offsets that a cursor may be ahead of the stored one
 
 _STANDING_EVENTS = {"active": "activated", "inactive": "downgraded", "retired": "retired"}
+_FORKED = frozenset({"fork", "chain"})
+"""Codes of a document's end after which it is seen whether a log of ours forks."""
+
 _SOFTWARE = f"crdtsync/{metadata.version('crdtsync')}"
 
 
-def client_id(replica: ReplicaPort) -> bytes:
-    """Return the id of this client installation: a store is one, and its replica id names it."""
-    return replica.id.to_bytes(16, "big")
+def client_id(replica: int) -> bytes:
+    """Return the id of this client installation: a store is one, and its replica id names it.
+
+    So two copies of a store are one client until one of them rotates its id.
+    """
+    return replica.to_bytes(16, "big")
 
 
 class Exchange:
@@ -85,6 +97,7 @@ class Exchange:
         welcomed: whether the server has let us in.
         standing: what the server has said that we are to it.
         expires: Unix time, by our clock, by which a fresh token must have come; None: never.
+        mended: how many logs were mended.
     """
 
     def __init__(
@@ -100,6 +113,9 @@ class Exchange:
         self.welcomed = False
         self.standing: Standing | None = None
         self.expires: float | None = None
+        self.mended = 0
+        self._own, self._key = replica.id, replica.key
+        self._postponed = False
         self._server = server
         self._server_ahead_s = 0.0
         self._replica = replica
@@ -118,17 +134,22 @@ class Exchange:
         self._reported = False  # the server was told how far we hold all that we follow
         self._rotation: deque[str] = deque()  # documents, those checked longest ago first
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the replica goes on under another id than the one that it told the server."""
+        return self._replica.id != self._own
+
     # In.
 
     def greet(self, token: str | None) -> None:
         """Say Hello."""
-        key = self._replica.key
+        self._own, self._key = self._replica.id, self._replica.key
         self._protocol.hello(
-            client=client_id(self._replica),
-            replica=self._replica.id,
+            client=client_id(self._own),
+            replica=self._own,
             user=self._replica.user,
             token=token,
-            key=None if key is None else key.public,
+            key=None if self._key is None else self._key.public,
             software=_SOFTWARE,
         )
 
@@ -151,17 +172,18 @@ class Exchange:
             self._store_inbox()
             if isinstance(event, SnapshotPart):
                 self._on_part(event)
-            elif not self._is_stale(event):
+            elif not self._is_stale(event) and not self.outdated:
                 self._handle(event)
 
     def settle(self) -> None:
         """End a turn of receiving: store what was gathered."""
         self._store_inbox()
+        if self.outdated:
+            return
         for name in self._dirty:
             follower = self.followers[name]
-            if follower.acknowledgeable:
-                follower.ledger.acknowledge(follower.acknowledgeable)
-                follower.acknowledgeable = 0
+            if follower.live and follower.doubt is None:
+                follower.ledger.acknowledge(follower.theirs)
         self._dirty.clear()
 
     def _gather(self, frame: Entries) -> None:
@@ -170,6 +192,10 @@ class Exchange:
             inbox[0].document != frame.document or self._inbox_bytes + frame.size > BATCH_BYTES_MAX
         ):
             self._store_inbox()
+        follower = self.followers.get(frame.document)
+        if follower is None or not follower.live:  # it was given up, or asked for anew, just now
+            self._protocol.returned(frame.size)
+            return
         self._inbox.append(frame)
         self._inbox_bytes += frame.size
 
@@ -183,11 +209,11 @@ class Exchange:
         if len(inbox) > 1:
             datas = [data for frame in inbox for data in frame.entries]
         follower = self.followers.get(name)
-        if follower is not None and follower.failure is None:
+        if follower is not None and follower.failure is None and not self.outdated:
             try:
                 self._store(follower, datas, Cursor(self._epoch, inbox[-1].upto))
             except EntryError as error:
-                self._give_up(name, "entry", str(error))
+                self._on_bad_entry(name, error)
         self._protocol.returned(size)
         self._queue_check(name)
 
@@ -214,15 +240,28 @@ class Exchange:
             )
             follower.progressed(_now())
 
+    def _on_bad_entry(self, name: str, error: EntryError) -> None:
+        if isinstance(error, ForkError) and error.common is not None:
+            assert error.replica is not None
+            if self._replica.owns(error.replica):
+                self._mend(name, error.replica, error.common)
+                return
+        if isinstance(error, ForkError | BrokenChainError):
+            self._doubt(name, "entry", str(error))
+        else:
+            self._give_up(name, "entry", str(error))
+
     def _is_stale(self, event: Frame) -> bool:
-        """Tell whether a frame is about a document that was given up after the frame had passed.
+        """Tell whether a document was given up, or asked for anew, after a frame of it had passed.
 
         Entries are stored later than the protocol lets them through: those gathered before may
         have turned out bad only now.
         """
         name = getattr(event, "document", None)
         follower = None if name is None else self.followers.get(name)
-        return follower is not None and follower.failure is not None
+        if follower is None or follower.failure is not None:
+            return follower is not None
+        return not (follower.live or isinstance(event, Subscribed | Failed))
 
     def _handle(self, event: Frame) -> None:
         if isinstance(event, Receipt):
@@ -234,7 +273,7 @@ class Exchange:
         elif isinstance(event, Heads):
             self._on_heads(event)
         elif isinstance(event, Failed):
-            self._drop(event.document, event.code, event.reason)
+            self._on_failed(event)
         else:
             self._hear(event)
 
@@ -268,16 +307,15 @@ class Exchange:
 
     def _answer(self, challenge: Challenge) -> None:
         """Prove that we have the device's key."""
-        key = self._replica.key
-        if key is None:
+        if self._key is None:
             raise RemoteProtocolError("the server asks for a proof that was not offered")
         signature = sign_challenge(
-            key,
+            self._key,
             challenge.nonce,
             server=self._server,
             epoch=challenge.epoch,
-            client=client_id(self._replica),
-            replica=self._replica.id,
+            client=client_id(self._own),
+            replica=self._own,
         )
         self._protocol.prove(self._server, signature)
 
@@ -287,20 +325,29 @@ class Exchange:
 
     def _on_subscribed(self, event: Subscribed) -> None:
         follower = self.followers[event.document]
-        forked = _forked(follower.ledger.heads, event.heads)
-        if forked is not None:
-            head = event.heads[forked]
-            reason = f"the server holds another entry {head.seq} of replica {forked:x}"
-            self._give_up(event.document, "fork", reason)
+        if follower.doubt is None and self._forks(event):
             return
         follower.begin(event.heads)
         self._dirty.add(event.document)
         self._queue_check(event.document)
         self._pushes.setdefault(event.document)
 
+    def _on_failed(self, event: Failed) -> None:
+        name = event.document
+        if event.code not in _FORKED:
+            self._drop(name, event.code, event.reason)
+        elif self.followers[name].live:
+            self._doubt(name, event.code, event.reason)
+        else:  # said of what was pushed before it was asked for anew
+            self._subscribe(name, self.followers[name], None)
+
     def _on_complete(self, event: Complete) -> None:
         follower = self.followers[event.document]
-        if follower.completed(event.heads, _now()):
+        if follower.doubt is None and self._forks(event):
+            return
+        if follower.doubt is not None:  # our logs are as the server has them: it is another's
+            self._give_up(event.document, *follower.doubt)
+        elif follower.completed(event.heads, _now()):
             self._store(follower, (), Cursor(self._epoch, event.offset))
         elif not follower.refetched:
             # The cursor claims more than the ledger holds. Once per session, begin from its heads.
@@ -313,14 +360,16 @@ class Exchange:
         name = event.document
         follower = self.followers[name]
         whole = False
-        if follower.failure is None:
+        if follower.live and not self.outdated:
             cursor = Cursor(self._epoch, event.offset)
             try:
                 whole = follower.ledger.take_part(
                     event.id, event.position, event.total, event.data, cursor
                 )
-            except (CloneError, EntryError) as error:
+            except CloneError as error:
                 self._give_up(name, "clone", str(error))
+            except EntryError as error:
+                self._on_bad_entry(name, error)
         self._protocol.returned(event.size)
         if whole:
             detail = f"begun anew from its state at the server, {event.total:,} bytes"
@@ -332,8 +381,8 @@ class Exchange:
     def _on_receipt(self, event: Receipt) -> None:
         follower = self.followers[event.document]
         for seq, reason in event.refused:
-            if event.replica == self._replica.id:
-                follower.ledger.refuse(seq, reason)
+            if self._replica.owns(event.replica):
+                follower.ledger.refuse(event.replica, seq, reason)
             detail = f"entry {seq} of replica {event.replica:x}: {reason}"
             self._publish(ConnectionEvent("rejected", detail, event.document))
         follower.receipt(event.replica, event.seq)
@@ -343,6 +392,8 @@ class Exchange:
     def _on_heads(self, event: Heads) -> None:
         name = event.document
         follower = self.followers[name]
+        if follower.doubt is None and self._forks(event):
+            return
         if event.nonce == 0:
             if follower.barrier is None:
                 follower.misfit(self._protocol.check(name))
@@ -372,6 +423,9 @@ class Exchange:
         """
         if not self.welcomed or self._protocol.closed:
             return False
+        if self.outdated or self._postponed:
+            self._protocol.goodbye("rotated", "our id is another one now: we come again")
+            return False
         for name in list(islice(self._touched, DOCUMENTS_PER_BLOCK)):
             del self._touched[name]
             if self._follow(name).live:
@@ -397,7 +451,7 @@ class Exchange:
         self._queue_check(name)
         return number
 
-    def is_proved(self, name: str, check: int, own_seq: int) -> bool:
+    def is_proved(self, name: str, check: int, ours: Mapping[int, int]) -> bool:
         """Tell whether a document is proved by a check, and our entries are durable.
 
         Raises:
@@ -407,7 +461,7 @@ class Exchange:
         if follower.failure is not None:
             code, reason = follower.failure
             raise RefusedError(code, f"document {name!r}: {reason}")
-        proved = follower.is_proved(check, own_seq)
+        proved = follower.is_proved(check, ours)
         if proved and follower.proved_at is None:
             follower.proved_at = _now()  # else only a moment without any work would prove it
         return proved
@@ -432,6 +486,8 @@ class Exchange:
         Raises:
             StorageError: a cursor could not be stored.
         """
+        if self.outdated:
+            return
         for follower in self.followers.values():
             if follower.advance is not None:
                 follower.ledger.receive((), follower.advance)
@@ -479,7 +535,7 @@ class Exchange:
         follower = self.followers.get(name)
         if follower is None:
             ledger = self._replica.ledger(name)
-            follower = self.followers[name] = Follower(ledger, self._replica.id)
+            follower = self.followers[name] = Follower(ledger)
             self._rotation.append(name)
             self._subscribe(name, follower, ledger.cursor)
         return follower
@@ -490,9 +546,12 @@ class Exchange:
         follower.live = False
         follower.advance = None
         try:
+            heads = follower.ledger.heads
+            if follower.doubt is not None:
+                heads = {r: head for r, head in heads.items() if not self._replica.owns(r)}
             self._protocol.subscribe(
                 name,
-                follower.ledger.heads,
+                heads,
                 cursor,
                 priority=self._priorities.get(name, 0),
                 resume=follower.ledger.resume,
@@ -508,7 +567,7 @@ class Exchange:
     def _push(self, name: str) -> bool:
         """Push one block of a document; tell whether there may be more."""
         follower, protocol = self.followers[name], self._protocol
-        if not follower.live or follower.barrier is not None:
+        if not follower.live or follower.barrier is not None or follower.doubt is not None:
             return False  # it is queued again by what it waits for
         size = min(PUSH_BYTES_MAX, protocol.message_bytes_max // 2)
         missing = follower.ledger.missing(follower.sent, size)
@@ -529,6 +588,51 @@ class Exchange:
             return False
         return pushed
 
+    # Forks.
+
+    def _forks(self, event: Subscribed | Complete | Heads) -> bool:
+        """See whether the server's heads contradict what we hold; if so, find out where."""
+        ledger = self.followers[event.document].ledger
+        for replica, head in event.heads.items():
+            held = ledger.heads.get(replica)
+            if held is None or held.seq < head.seq or held == head:
+                continue
+            if ledger.hash_at(replica, head.seq) != head.hash:
+                reason = f"the server holds another entry {head.seq} of replica {replica:x}"
+                self._doubt(event.document, "fork", reason)
+                return True
+        return False
+
+    def _doubt(self, name: str, code: str, reason: str) -> None:
+        """Find out whether it is a log of ours that forks; give the document up if it is not."""
+        follower = self.followers[name]
+        if follower.doubt is not None or not any(map(self._replica.owns, follower.ledger.heads)):
+            self._give_up(name, code, reason)
+            return
+        follower.doubt = code, reason
+        self._protocol.unsubscribe(name)
+        self._subscribe(name, follower, None)
+
+    def _mend(self, name: str, replica: int, common: int) -> None:
+        try:
+            self._replica.mend(name, replica, common)
+        except ActionError:
+            self._postponed = True
+        except EntryError as error:
+            self._give_up(name, "fork", str(error))
+        else:
+            self.mended += 1
+            detail = (
+                f"a copy of this store went on with log {replica:x} after entry {common}; what was "
+                f"done here counts as replica {self._replica.id:x}'s"
+            )
+            self._publish(ConnectionEvent("mended", detail, name))
+            follower = self.followers[name]
+            follower.doubt = None
+            if not self.outdated:
+                self._protocol.unsubscribe(name)
+                self._subscribe(name, follower, None)
+
     # Giving up one document.
 
     def _give_up(self, name: str, code: str, reason: str) -> None:
@@ -541,15 +645,6 @@ class Exchange:
         follower.failure = (code, reason)
         follower.live = False
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
-
-
-def _forked(ours: Mapping[int, Head], theirs: Mapping[int, Head]) -> int | None:
-    """Return a replica of which both sides hold another last entry of one number."""
-    for replica, head in theirs.items():
-        held = ours.get(replica)
-        if held is not None and held.seq == head.seq and held.hash != head.hash:
-            return replica
-    return None
 
 
 def _now() -> datetime.datetime:

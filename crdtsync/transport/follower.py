@@ -40,8 +40,8 @@ class Follower:
         sent: what it holds or is being sent.
         barrier: number of the Check whose answer ends a misfit; pushing waits for it.
         check_due: a Check is to be sent.
-        acknowledgeable: our entries up to here are newly known to be durable there; 0: none.
         advance: a cursor that is not stored yet, because nothing came with it.
+        doubt: code and reason, while it is being found out whether a log of ours forks.
         refetched: the document was asked for again in this session, because of a gap.
         failure: code and reason, once the document does not go on.
         proved_at: when both sides were last known to hold the same.
@@ -54,13 +54,12 @@ class Follower:
         "_goal",
         "_misfit_on",
         "_misfits",
-        "_own",
         "_proof",
         "_waiting",
-        "acknowledgeable",
         "advance",
         "barrier",
         "check_due",
+        "doubt",
         "failure",
         "ledger",
         "live",
@@ -71,16 +70,15 @@ class Follower:
         "theirs",
     )
 
-    def __init__(self, ledger: LedgerPort, own: int) -> None:
+    def __init__(self, ledger: LedgerPort) -> None:
         self.ledger = ledger
-        self._own = own
         self.live = False
         self.theirs: dict[int, int] = {}
         self.sent: dict[int, int] = {}
-        self.acknowledgeable = 0
         self.barrier: int | None = None
         self.check_due = False
         self.advance: Cursor | None = None
+        self.doubt: tuple[str, str] | None = None
         self.refetched = False
         self.failure: tuple[str, str] | None = None
         self.proved_at: datetime.datetime | None = None
@@ -105,21 +103,17 @@ class Follower:
         if self._waiting:  # a check that was under way is not answered any more
             self._waiting = False
             self.check_due = True
-        self._note_own()
 
     def learn(self, theirs: Mapping[int, int]) -> None:
         """Note what the server holds."""
         self.theirs = join(self.theirs, theirs)
         self.sent = join(self.sent, theirs)
-        self._note_own()
 
     def receipt(self, replica: int, seq: int) -> None:
         """Note that a log is durable at the server up to a number."""
         for known in (self.theirs, self.sent):
             if seq > known.get(replica, 0):
                 known[replica] = seq
-        if replica == self._own:
-            self._note_own()
         if self._ahead and covers(self.theirs, self.ledger.vector):
             self._ahead = False
             self.check_due = True
@@ -127,10 +121,6 @@ class Follower:
     def pushed(self, entries: Iterable[MissingPort]) -> None:
         """Note that entries are on their way. They come in the order of their numbers."""
         self.sent.update([(entry.replica, entry.seq) for entry in entries])
-
-    def _note_own(self) -> None:
-        own = min(self.theirs.get(self._own, 0), self.own_seq)
-        self.acknowledgeable = own if own > self.ledger.acknowledged else 0
 
     # Pushes that did not fit.
 
@@ -160,7 +150,7 @@ class Follower:
     @property
     def may_check(self) -> bool:
         """Whether a Check is wanted, and none is under way."""
-        return self.check_due and self.live and not self._waiting
+        return self.check_due and self.live and not self._waiting and self.doubt is None
 
     def asked(self) -> None:
         """Note that a Check was sent."""
@@ -203,22 +193,17 @@ class Follower:
         self.proved_at = now
         self.ledger.proved()
 
-    def is_proved(self, check: int, own_seq: int) -> bool:
+    def is_proved(self, check: int, ours: Mapping[int, int]) -> bool:
         """Tell whether a check has proved all theirs here, and our entries are durable there."""
-        return self._proof >= check and self.theirs.get(self._own, 0) >= own_seq
+        return self._proof >= check and covers(self.theirs, ours)
 
     # Counts.
 
     @property
-    def own_seq(self) -> int:
-        """The number of our last entry."""
-        head = self.ledger.heads.get(self._own)
-        return 0 if head is None else head.seq
-
-    @property
     def unsent(self) -> int:
-        """Own entries that were not pushed yet."""
-        return max(0, self.own_seq - self.sent.get(self._own, 0))
+        """Entries of ours that were not pushed yet."""
+        ours = self.ledger.ours
+        return sum(max(0, seq - self.sent.get(replica, 0)) for replica, seq in ours.items())
 
     @property
     def behind(self) -> int:

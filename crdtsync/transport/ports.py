@@ -68,8 +68,17 @@ class LedgerPort(Protocol):
         ...
 
     @property
-    def acknowledged(self) -> int:
-        """Own entries known to be durable at the server."""
+    def ours(self) -> Mapping[int, int]:
+        """The number of our last entry, under our id and under former ones that still count."""
+        ...
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many entries of ours are not known to be durable at the server."""
+        ...
+
+    def hash_at(self, replica: int, seq: int, /) -> bytes | None:
+        """Return the hash of an entry by its number; None if it is not held."""
         ...
 
     @property
@@ -117,12 +126,12 @@ class LedgerPort(Protocol):
         """Make everything so far survive the loss of power."""
         ...
 
-    def refuse(self, seq: int, reason: str, /) -> None:
-        """Take the effect of an own entry away: the server has refused it."""
+    def refuse(self, replica: int, seq: int, reason: str, /) -> None:
+        """Take the effect of an entry of ours away: the server has refused it."""
         ...
 
-    def acknowledge(self, seq: int, /) -> None:
-        """Remember that own entries up to a number are durable at the server."""
+    def acknowledge(self, theirs: Mapping[int, int], /) -> None:
+        """Remember which of our entries are durable at the server, by its state vector."""
         ...
 
 
@@ -142,6 +151,31 @@ class ReplicaPort(Protocol):
     @property
     def key(self) -> DeviceKey | None:
         """The device's key."""
+        ...
+
+    def owns(self, replica: int, /) -> bool:
+        """Tell whether an id is ours, or was."""
+        ...
+
+    def rotate(self) -> None:
+        """Go on under a new id.
+
+        Raises:
+            ActionError: an action is open.
+            StorageError: nothing was changed.
+        """
+        ...
+
+    def mend(self, name: str, replica: int, common: int, /) -> None:
+        """Write what stands in a log of ours behind the last common entry anew.
+
+        Our id may be another one afterwards.
+
+        Raises:
+            ActionError: an action is open.
+            EntryError: it cannot be done.
+            StorageError: nothing was changed.
+        """
         ...
 
     def names(self) -> Sequence[str]:

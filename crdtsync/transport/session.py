@@ -115,12 +115,15 @@ class Session:
             raise self._error
         return self.exchange.goodbye
 
-    async def prove(self, wanted: Mapping[str, int]) -> bool:
-        """Return True once both sides hold the same; False if the session ended before.
+    async def prove(self, wanted: Mapping[str, Mapping[int, int]]) -> bool:
+        """Return True once both sides hold the same.
+
+        False if the session ended before, or what is wanted may stand under another id by now.
 
         Args:
-            wanted: for each document, the number of our entry that is to be durable. What our user
-                follows elsewhere, and we are to, is proved as well.
+            wanted: for each document, the numbers of our entries that are to be durable, by the
+                ids of ours under which they stand. What our user follows elsewhere, and we are to,
+                is proved as well.
 
         Raises:
             RefusedError: one of the documents does not go on.
@@ -129,8 +132,9 @@ class Session:
             if self._ended:
                 return False
             await self._feed.news()
-        waiting = await self._ask({**dict.fromkeys(named, 0), **wanted})
-        while not self._ended:
+        mended = self.exchange.mended
+        waiting = await self._ask({**{name: {} for name in named}, **wanted})
+        while not self._ended and self.exchange.mended == mended:
             while waiting and self.exchange.is_proved(*waiting[-1]):
                 waiting.pop()
             if waiting is not None and not waiting:
@@ -138,13 +142,15 @@ class Session:
             await self._feed.news()
         return False
 
-    async def _ask(self, wanted: Mapping[str, int]) -> list[tuple[str, int, int]] | None:
+    async def _ask(
+        self, wanted: Mapping[str, Mapping[int, int]]
+    ) -> list[tuple[str, int, Mapping[int, int]]] | None:
         """Have every document checked; None if the session comes to its end meanwhile."""
-        asked: list[tuple[str, int, int]] = []
-        for name, seq in wanted.items():
+        asked: list[tuple[str, int, Mapping[int, int]]] = []
+        for name, ours in wanted.items():
             if self._protocol.closed:
                 return None
-            asked.append((name, self.exchange.ask(name), seq))
+            asked.append((name, self.exchange.ask(name), ours))
             if len(asked) % _PROOFS_PER_BLOCK == 0:
                 self._bell.set()
                 await checkpoint()

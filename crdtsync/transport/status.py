@@ -66,10 +66,11 @@ class ConnectionEvent:
 
     Attributes:
         kind: the new state, or `failed`: a document does not go on; `rejected`: the server keeps
-            an entry of ours without effect; `gap`: a document is asked for again, because what
-            came of it has a hole; `cloned`: a document was begun anew from its state at the
-            server, with ours on top; `activated`, `downgraded`, `retired`: what the connection
-            has become to the server.
+            an entry of ours without effect; `mended`: a copy of this store had gone on with a log
+            of ours, and what both did counts now; `rotated`: we go on under another id, because of
+            a copy; `gap`: a document is asked for again, because what came of it has a hole;
+            `cloned`: a document was begun anew from its state at the server, with ours on top;
+            `activated`, `downgraded`, `retired`: what the connection has become to the server.
         detail: a sentence for people.
         document: its name, where it is about one.
     """

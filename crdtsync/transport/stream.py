@@ -61,6 +61,9 @@ def map_errors(what: str) -> Iterator[None]:
         cause = error.__cause__
         reason = str(cause) if isinstance(cause, OSError) else "the connection was closed"
         raise TransportError(f"{what}: {reason}") from error
+    except anyio.BusyResourceError as error:
+        # Of TLS, where a peer asks for something to be sent while something else is being sent.
+        raise TransportError(f"{what}: the peer wants to change keys in mid-sentence") from error
     except OSError as error:
         raise TransportError(f"{what}: {error}") from error
 

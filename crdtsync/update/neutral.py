@@ -16,6 +16,7 @@ its id and its neighbours when it was made, and not on its content.
 from __future__ import annotations
 
 from crdtsync.update.reader import DELETED, FLAGS, GC, SKIP, Reader, Section, Struct
+from crdtsync.update.writer import encoded, write
 
 __all__ = ["neutralize"]
 
@@ -61,25 +62,9 @@ def neutralize(update: bytes) -> bytes:
     reader.deletions()
     # An empty struct takes no clock and no place, and CRDT libraries differ in what it does.
     emptied = [_emptied(struct) for struct in structs if struct.length]
-    if not emptied:
-        return _encoded(0, 0)
-    return _encoded(1, len(emptied), client, clock) + b"".join(emptied) + _encoded(0)
+    return write(Section(client, clock, emptied) if emptied else None)
 
 
-def _emptied(struct: Struct) -> bytes:
+def _emptied(struct: Struct) -> Struct:
     info = struct.info if struct.info in {GC, SKIP} else struct.info & FLAGS | DELETED
-    return bytes([info]) + _encoded(*struct.place, struct.length)
-
-
-def _encoded(*parts: int | bytes) -> bytes:
-    """Encode numbers, and bytes after their number."""
-    data = bytearray()
-    for part in parts:
-        number = part if isinstance(part, int) else len(part)
-        while number >= 0x80:  # noqa: PLR2004 - the bit that says there is more
-            data.append(number & 0x7F | 0x80)
-            number >>= 7
-        data.append(number)
-        if isinstance(part, bytes):
-            data += part
-    return bytes(data)
+    return struct._replace(info=info, content=encoded(struct.length))

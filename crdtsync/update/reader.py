@@ -27,10 +27,13 @@ __all__ = [
     "DELETED",
     "FLAGS",
     "GC",
+    "KEY",
+    "LEFT",
     "NEIGHBOURS",
     "NESTING_MAX",
     "SKIP",
     "TYPE",
+    "Deletion",
     "Reader",
     "Section",
     "Struct",
@@ -44,9 +47,9 @@ GC, DELETED, TYPE, SKIP = 0, 1, 7, 10
 """Kinds of structs: a run that is gone for good, one that is only deleted, a shared type, one that
 is not here."""
 
-_LEFT, _RIGHT, _KEY = 128, 64, 32
-NEIGHBOURS = _LEFT | _RIGHT
-FLAGS = NEIGHBOURS | _KEY
+LEFT, RIGHT, KEY = 128, 64, 32
+NEIGHBOURS = LEFT | RIGHT
+FLAGS = NEIGHBOURS | KEY
 """The bits of `Struct.info` that say what `Struct.place` holds."""
 
 _PLAIN_TYPES = frozenset({0, 1, 2, 4, 6, 9, 15})
@@ -64,11 +67,20 @@ class Struct(NamedTuple):
     """A run of clocks as an update holds it.
 
     `info` is the kind of its content, with `FLAGS`; `place` where it belongs, as the numbers and
-    the bytes that stand there; `length` how many clocks it takes.
+    the bytes that stand there; `length` how many clocks it takes; `content` the bytes that follow.
     """
 
     info: int
     place: tuple[int | bytes, ...]
+    length: int
+    content: bytes
+
+
+class Deletion(NamedTuple):
+    """A run of one client's clocks that an update deletes."""
+
+    client: int
+    clock: int
     length: int
 
 
@@ -82,6 +94,8 @@ class Section(NamedTuple):
 
 class Reader:
     """Reads an update from front to back: `number` sections, each a `section`, then `deletions`.
+
+    What stands in it is read in the same way: `blob`.
 
     All methods raise ValueError where the bytes are not what they read, or end before. Values that
     nest deeper than `NESTING_MAX` are such a case too.
@@ -112,22 +126,25 @@ class Reader:
         count, client, clock = self.number(), self.number(), self.number()
         return Section(client, clock, [self._struct() for _ in range(count)])
 
-    def deletions(self) -> None:
-        """Read over the deletions."""
+    def deletions(self) -> list[Deletion]:
+        """Read what the update deletes."""
+        found = []
         for _ in range(self.number()):
-            self.number()
-            for _ in range(2 * self.number()):
-                self.number()
+            client = self.number()
+            for _ in range(self.number()):
+                found.append(Deletion(client, self.number(), self.number()))  # noqa: PERF401
+        return found
 
     def _struct(self) -> Struct:
         info = self._byte()
-        if info in {GC, SKIP}:
-            return Struct(info, (), self.number())
-        return Struct(info, self._place(info), self._content(info & ~FLAGS))
+        place = () if info in {GC, SKIP} else self._place(info)
+        start = self._at
+        length = self._content(info & ~FLAGS) if info not in {GC, SKIP} else self.number()
+        return Struct(info, place, length, self._data[start : self._at])
 
     def _place(self, info: int) -> tuple[int | bytes, ...]:
         place: list[int | bytes] = []
-        for neighbour in _LEFT, _RIGHT:
+        for neighbour in LEFT, RIGHT:
             if info & neighbour:
                 place += self.number(), self.number()
         if not place:
@@ -138,7 +155,7 @@ class Reader:
                     place += 0, self.number(), self.number()
                 case other:
                     raise ValueError(f"a CRDT update has no parents of kind {other}")
-            if info & _KEY:
+            if info & KEY:
                 place.append(self._text())
         return tuple(place)
 
@@ -151,15 +168,15 @@ class Reader:
                 self.disputed = True
                 count = self.number()
                 for _ in range(count):
-                    self._bytes()
+                    self.blob()
                 return count
             case 3 | 5:  # bytes, an embedded JSON text
-                self._bytes()
+                self.blob()
             case 4:  # text: a clock for each unit of UTF-16
                 return len(self._text().decode().encode("utf-16-le")) // 2
             case 6:  # a format's key and JSON text
-                self._bytes()
-                self._bytes()
+                self.blob()
+                self.blob()
             case 7:  # TYPE
                 self._type()
             case 8:
@@ -167,7 +184,7 @@ class Reader:
                 self._values(count)
                 return count
             case 9:  # a subdocument's id and options
-                self._bytes()
+                self.blob()
                 self._values(1)
             case _:
                 raise ValueError(f"a CRDT update has no contents of kind {kind}")
@@ -177,7 +194,7 @@ class Reader:
         kind = self._byte()
         if kind in {_XML_ELEMENT, _XML_HOOK}:
             self.disputed |= kind == _XML_HOOK
-            self._bytes()
+            self.blob()
         elif kind not in _PLAIN_TYPES:
             raise ValueError(f"a CRDT update has no shared types of kind {kind}")
 
@@ -190,7 +207,7 @@ class Reader:
                 continue
             open_[-1][0] -= 1
             if open_[-1][1]:
-                self._bytes()
+                self.blob()
             tag = self._byte()
             if tag in {_ARRAY, _OBJECT}:
                 open_.append([self.number(), tag == _OBJECT])
@@ -199,7 +216,7 @@ class Reader:
             elif tag == _INTEGER:
                 self.number()
             elif tag in {_STRING, _BYTES}:
-                self._bytes()
+                self.blob()
             elif tag in _SIZES:
                 self._take(_SIZES[tag])
             else:
@@ -207,14 +224,15 @@ class Reader:
 
     def _text(self) -> bytes:
         """Read bytes that have to be UTF-8."""
-        text = self._bytes()
+        text = self.blob()
         try:
             text.decode()
         except UnicodeDecodeError as error:
             raise ValueError(f"a text in a CRDT update is not UTF-8: {error}") from None
         return text
 
-    def _bytes(self) -> bytes:
+    def blob(self) -> bytes:
+        """Read bytes after their number."""
         return self._take(self.number())
 
     def _take(self, size: int) -> bytes:

@@ -23,10 +23,10 @@ async def test_shows_and_retires_while_a_server_runs(run, tmp_path):
             [url] = await tasks.start(serve, backend, [f"unix://{tmp_path}/socket"])
             async with connect(ann, url) as connection:
                 await connection.synced()
-                while not await backend.followed(client_id(ann)):  # noqa: ASYNC110 - in batches
+                while not await backend.followed(client_id(ann.id)):  # noqa: ASYNC110 - in batches
                     await anyio.sleep(0.05)
                 [shown] = json.loads(run("connections", "--data", path, "--json").output)
-                assert shown["connection"] == client_id(ann).hex()
+                assert shown["connection"] == client_id(ann.id).hex()
                 assert (shown["user"], shown["state"]) == ("ann", "active")
                 assert list(shown["documents"]) == ["board"]
                 told = run("connections", "--data", path, "--user", "ann").output

@@ -67,15 +67,51 @@ class TestServe:
         [tcp] = [line for line in lines if line.startswith("tcp://127.0.0.1:")]
         assert int(tcp.rpartition(":")[2]) > 0
 
-    async def test_serves(self, serve, tmp_path):
-        process = serve("--listen", "tcp://127.0.0.1:0")
+    @pytest.mark.parametrize("scheme", ["tcp", "ws"])
+    async def test_serves(self, serve, scheme):
+        process = serve("--listen", f"{scheme}://127.0.0.1:0")
         await exchange(process.stdout.readline().strip())
+
+    async def test_all_addresses_are_one_server(self, serve, tmp_path):
+        wanted = ["ws://127.0.0.1:0", "tcp://127.0.0.1:0", f"ws+unix://{tmp_path}/s"]
+        process = serve(*(part for url in wanted for part in ("--listen", url)))
+        urls = [process.stdout.readline().strip() for _ in wanted]
+        with Replica(user="ann") as ann:
+            ann.document(Board, "party").name_board("Garden party")
+            async with ann.connect(urls[0]) as connection:
+                await connection.synced()
+        for url in urls:
+            with Replica(user="bob") as bob:
+                his = bob.document(Board, "party")
+                async with bob.connect(url) as connection:
+                    await connection.synced()
+                assert his.name == "Garden party"
+        process.terminate()
+        assert process.wait(30) == 0
+        assert not (tmp_path / "s").exists()
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "word"),
+        [
+            (["--listen", "wss://127.0.0.1:0"], 3, "certificate"),
+            (["--listen", "tls://127.0.0.1:0"], 3, "certificate"),
+            (["--tls-key", __file__], 2, "--tls-key needs --tls-cert"),
+            (["--tls-cert", __file__], 2, "not a certificate with its key"),
+            (["--listen", "ws://0.0.0.0:0"], 3, "development mode"),
+        ],
+    )
+    def test_certificates_it_does_not_take(self, serve, arguments, code, word):
+        process = serve(*arguments)
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == code
+        assert word in err
+        assert "Traceback" not in err
 
     @pytest.mark.parametrize(
         ("url", "word"),
         [
             ("tcp://0.0.0.0:0", "development mode"),
-            ("http://localhost", "http"),
+            ("http://localhost", "known are"),
             ("nonsense", "nonsense"),
             ("unix:///no/such/folder/s", "/no/such/folder/s"),
         ],

@@ -57,7 +57,7 @@ class Convergence(DocumentMachine):
     def acknowledge(self, who: int) -> None:
         ledger = self.fleet.replicas[who].ledger(self.fleet[who].document_name)
         ledger.flush()
-        ledger.acknowledge(ledger.next_seq - 1)
+        ledger.acknowledge(ledger.ours)
 
     @invariant()
     def the_view_is_what_a_new_one_would_be(self) -> None:

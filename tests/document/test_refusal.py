@@ -102,7 +102,7 @@ class Shelf:
     def refused(self) -> list[tuple[Entry, str]]:
         return []
 
-    def forget_refused(self, seq: int) -> None:
+    def forget_refused(self, entry: Entry) -> None:
         raise NotImplementedError
 
     def record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from crdtsync import Counter, Document, Record, Replica, Set, Table, Text, actio
 from crdtsync.errors import ActionError, RefusedError
 from crdtsync.server import MemoryBackend, SqliteBackend, serve
 from crdtsync.server.access import ALLOWED, Decision, JudgedAction, View, refused
-from crdtsync.server.authentication import Identity
+from crdtsync.server.authentication import Authenticator, Identity
 
 
 class Task(Record):
@@ -68,7 +69,10 @@ def no_shouting(action: JudgedAction, view: View) -> Decision:
 
 @asynccontextmanager
 async def served(
-    folder: Path, policy: Policy, backend: MemoryBackend | SqliteBackend | None = None
+    folder: Path,
+    policy: Policy,
+    backend: MemoryBackend | SqliteBackend | None = None,
+    authenticator: Authenticator | None = None,
 ) -> AsyncIterator[str]:
     async with anyio.create_task_group() as tasks:
 
@@ -77,6 +81,7 @@ async def served(
                 backend or MemoryBackend(),
                 [f"unix://{folder}/s"],
                 policy=policy,
+                authenticator=authenticator,
                 task_status=task_status,
             )
 
@@ -261,3 +266,48 @@ async def test_it_stays_refused_when_everything_is_read_back_from_disk(tmp_path:
                 await sync(url, ann, new)
                 assert hers.name == seen.name == ""
                 assert int(hers.votes) == int(seen.votes) == round_
+
+
+class Tokens:
+    """Lets in whoever shows their own name, and believes nobody."""
+
+    requires_loopback = False
+
+    async def authenticate(self, token: str | None, *, user: str | None) -> Identity:
+        return Identity(token)
+
+
+async def test_a_copy_is_another_device_of_the_same_user(tmp_path: Path) -> None:
+    """What it writes anew is judged as its user's, and sealed with the new key."""
+    first, second = tmp_path / "a.db", tmp_path / "b.db"
+
+    def only_ann(action: JudgedAction, view: View) -> Decision:
+        return ALLOWED if action.user == "ann" else refused("only ann may")
+
+    async with AsyncExitStack() as stack:
+        backend = await stack.enter_async_context(SqliteBackend(tmp_path / "server.db"))
+        url = await stack.enter_async_context(served(tmp_path, Policy(only_ann), backend, Tokens()))
+        with Replica(first, user="ann") as ann:
+            ann.document(Board, "b").votes.increment(100)
+            ann.document(Board, "other").votes.increment(100)
+            async with ann.connect(url, token="ann") as connection:
+                await connection.synced()
+        shutil.copy(first, second)
+        ann = stack.enter_context(Replica(first, user="ann"))
+        copy = stack.enter_context(Replica(second, user="ann"))
+        ann.document(Board, "b").votes.increment(10)
+        copy.document(Board, "b").votes.increment(1)
+        copy.document(Board, "other").votes.increment(1)
+        for replica in (ann, copy, ann):
+            async with replica.connect(url, token="ann") as connection:
+                await connection.synced()
+        devices = {device.replica: device for device in await backend.devices()}
+        assert copy.id != ann.id
+        assert devices.keys() == {ann.id, copy.id}
+        assert {device.user for device in devices.values()} == {"ann"}
+        assert devices[ann.id].key != devices[copy.id].key
+        for replica in (ann, copy):
+            assert int(replica.document(Board, "b").votes) == 111
+            assert int(replica.document(Board, "other").votes) == 101
+            assert replica.document(Board, "b").refusals() == []
+            assert replica.verify() == []

@@ -233,7 +233,7 @@ async def test_a_reader_that_falls_below_the_log_is_given_a_clone(
             work(ann, 10)
             await all_synced(one, other)
             events = other.events()
-            client = client_id(bob)
+            client = client_id(bob.id)
             # As if it had stopped to tell how far it holds the document.
             session = place.hub._clients[client]
             monkeypatch.setattr(session._documents, "advance", lambda _: None)
@@ -260,8 +260,8 @@ async def test_who_is_retired_is_told_and_may_come_as_new(
         async with place.connected(ann, phone) as [one, other]:
             await all_synced(one, other)
             events = other.events()
-            assert await place.hub.retire(client_id(phone), "sold")
-            assert not await place.hub.retire(client_id(phone))
+            assert await place.hub.retire(client_id(phone.id), "sold")
+            assert not await place.hub.retire(client_id(phone.id))
             kinds = [event.kind async for event in events]  # they end where the trying does
             assert kinds[-2:] == ["retired", "refused"]
             assert other.status.standing_reason == "sold"

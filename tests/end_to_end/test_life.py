@@ -176,11 +176,11 @@ class World:
 
     async def downgrade(self, which: int, size: int) -> None:
         assert self.hub is not None
-        await self.hub._downgrade(client_id(self.replicas[which]), "drawn")
+        await self.hub._downgrade(client_id(self.replicas[which].id), "drawn")
 
     async def retire(self, which: int, size: int) -> None:
         assert self.hub is not None
-        await self.hub.retire(client_id(self.replicas[which]))
+        await self.hub.retire(client_id(self.replicas[which].id))
 
     async def snapshot(self, which: int, size: int) -> None:
         self.boards[which]._live.take_snapshot()

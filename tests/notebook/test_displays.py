@@ -156,7 +156,7 @@ def test_a_refused_entry_says_so() -> None:
     replica = Replica(user="ann")
     board = replica.document(Board, "b")
     board.name = "secret"
-    replica.ledger("b").refuse(1, "this board is <archived>")
+    replica.ledger("b").refuse(replica.id, 1, "this board is <archived>")
     said = read(board.log._repr_html_()).said
     assert "refused: this board is <archived>" in said
     assert 'fill="none"' in causal_graph(board)

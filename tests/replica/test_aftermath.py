@@ -143,12 +143,15 @@ def test_a_listener_that_fails_does_not_undo_what_has_happened(
     assert "listener broke" in caplog.text
 
 
-def test_forked_copies_are_told_apart_by_merging(tmp_path: Path) -> None:
+def test_forks_of_others_logs_cannot_be_mended_here(tmp_path: Path) -> None:
     with Replica(tmp_path / "a.db") as replica:
         replica.document(Board, "b").data = 1
     shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
     with Replica(tmp_path / "a.db") as one, Replica(tmp_path / "b.db") as other:
+        ann, bob = Replica(), Replica()
         one.document(Board, "b").data = 2
+        one.merge(ann)
         other.document(Board, "b").data = 3
-        with pytest.raises(ForkError, match="continued in two places"):
-            one.merge(other)
+        other.merge(bob)
+        with pytest.raises(ForkError, match="not mended it yet"):
+            ann.merge(bob)

@@ -60,7 +60,7 @@ print(
     flushed(ten_actions),
     flushed(ledger.flush),
     flushed(ledger.flush),
-    flushed(lambda: ledger.acknowledge(5)),
+    flushed(lambda: ledger.acknowledge({replica.id: 5})),
     flushed(lambda: ledger.receive(theirs, Cursor(bytes(16), 1))),
 )
 """

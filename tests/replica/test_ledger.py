@@ -397,11 +397,13 @@ def test_what_is_sent_was_made_safe_before(tmp_path: Path) -> None:
         ours.flush()
         assert (ours.sent, ours.acknowledged) == (2, 0)
         board.name = "three"
-        ours.acknowledge(1)
-        ours.acknowledge(2)
-        ours.acknowledge(1)
+        ours.acknowledge({replica.id: 1})
+        ours.acknowledge({replica.id: 2})
+        ours.acknowledge({replica.id: 1})
         assert (ours.sent, ours.acknowledged, ours.next_seq) == (2, 2, 4)
-        ours.acknowledge(100)
+        ours.acknowledge({replica.id: 100})  # of which 97 are not here: a copy may have made them
+        assert ours.acknowledged == 2
+        ours.acknowledge({replica.id: 3, 9: 5})
         assert ours.acknowledged == 3
         ours.receive([Author(9).write().data], Cursor(EPOCH, 5))
     with Replica(tmp_path / "a.db") as replica:

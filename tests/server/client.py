@@ -5,13 +5,14 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
 
 from crdtsync.log import Cursor, Entry, Head
-from crdtsync.server import Backend, Hub, ServerLimits, serve
+from crdtsync.server import Backend, Hub, ServerLimits
 from crdtsync.sync import (
     ClientProtocol,
     Complete,
@@ -25,12 +26,13 @@ from crdtsync.sync import (
 )
 from crdtsync.transport.stream import FrameStream, memory_pair
 from crdtsync.transport.url import connect_stream
+from tests.web import serve_anywhere
 
 __all__ = ["TRANSPORTS", "Client", "Connect", "serving"]
 
 F = TypeVar("F", bound=Frame)
 
-TRANSPORTS = ("memory", "tcp", "unix")
+TRANSPORTS = ("memory", "tcp", "unix", "ws")
 
 
 class Client:
@@ -151,12 +153,10 @@ async def serving(
                 tasks.start_soon(hub.serve, theirs)
                 return ours
         else:
-            url = "tcp://127.0.0.1:0" if transport == "tcp" else f"unix://{folder}/server.sock"
-
-            async def run(*, task_status: anyio.abc.TaskStatus[list[str]]) -> None:
-                await serve(backend, [url], limits=limits, task_status=task_status)
-
-            (bound,) = await tasks.start(run)
+            url = f"{transport}://127.0.0.1:0"
+            if transport == "unix":
+                url = f"unix://{folder}/server.sock"
+            bound = await tasks.start(partial(serve_anywhere, backend, url, limits=limits))
 
             async def connect() -> FrameStream:
                 return await connect_stream(bound)

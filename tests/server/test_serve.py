@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import anyio
 import pytest
 from anyio.abc import TaskStatus
@@ -18,6 +20,20 @@ from tests.server.client import Client
 async def test_it_does_not_open_itself_to_the_network_by_accident(url):
     with pytest.raises(TransportError, match="development mode"):
         await serve(MemoryBackend(), ["tcp://127.0.0.1:0", url])
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_what_is_not_installed_is_named(monkeypatch, anyio_backend):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.delitem(sys.modules, "crdtsync.server.web.runner", raising=False)
+    with pytest.raises(TransportError, match=r"pip install 'crdtsync\[server\]'"):
+        await serve(MemoryBackend(), ["ws://127.0.0.1:0"])
+
+
+@pytest.mark.parametrize("anyio_backend", ["trio"])
+async def test_on_trio_web_addresses_are_others_business(anyio_backend):
+    with pytest.raises(TransportError, match="web_app"):
+        await serve(MemoryBackend(), ["ws://127.0.0.1:0"])
 
 
 async def test_an_address_in_use_is_an_error_and_leaves_nothing_open(tmp_path):

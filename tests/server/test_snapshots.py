@@ -33,7 +33,7 @@ def history() -> list[Entry]:
             act(dice.choice(boards), dice)
             if step % 17 == 0 or step == 119:
                 for ledger in ledgers:
-                    ledger.seal(ledger.next_seq - 1)
+                    ledger._seals.seal(ledger.replica, ledger.next_seq - 1)
                 ann.merge(bob)
         return list(ledgers[0].entries())
 

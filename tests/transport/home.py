@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from crdtsync.errors import TransportError
 from crdtsync.replica import Replica
-from crdtsync.server import Backend, Hub, MemoryBackend, ServerLimits, SqliteBackend, serve
+from crdtsync.server import Backend, Hub, MemoryBackend, ServerLimits, SqliteBackend
 from crdtsync.transport import (
     Backoff,
     Connection,
@@ -22,12 +22,14 @@ from crdtsync.transport import (
     connect_stream,
     memory_pair,
 )
+from tests.certificates import authority
 from tests.document.boards import Board
+from tests.web import serve_anywhere
 
 __all__ = ["DOCUMENT", "HOMES", "Home", "all_synced", "assert_same", "entries_of"]
 
 DOCUMENT = "board"
-HOMES = ["memory", "tcp", "unix", "memory, MemoryBackend", "tcp, MemoryBackend"]
+HOMES = ["memory", "tcp", "unix", "ws", "wss", "memory, MemoryBackend", "tcp, MemoryBackend"]
 LIMITS = ServerLimits(retry_after_ms=10)
 
 
@@ -44,7 +46,8 @@ class Home:
         self._data = folder / "server.db"
         self._kept = MemoryBackend() if backend else None
         self._memory = transport == "memory"
-        self._url = "tcp://127.0.0.1:0" if transport == "tcp" else f"unix://{folder}/socket"
+        host = "127.0.0.1:0"
+        self._url = f"unix://{folder}/socket" if transport == "unix" else f"{transport}://{host}"
         self._inside: tuple[Hub, TaskGroup] | None = None
 
     @asynccontextmanager
@@ -54,7 +57,8 @@ class Home:
             if self._memory:
                 self._inside = await tasks.start(self._run_hub, backend), tasks
             else:
-                [self._url] = await tasks.start(partial(serve, backend, [self._url], limits=LIMITS))
+                run = partial(serve_anywhere, backend, self._url, limits=LIMITS)
+                self._url = await tasks.start(run)
             try:
                 yield
             finally:
@@ -86,7 +90,7 @@ class Home:
     async def connector(self) -> FrameStream:
         """Connect to the server, if it runs."""
         if not self._memory:
-            return await connect_stream(self._url)
+            return await connect_stream(self._url, ssl_context=authority().client)
         if self._inside is None:
             raise TransportError("the server does not run")
         hub, tasks = self._inside

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from crdtsync.errors import RefusedError, StorageError
+from crdtsync.errors import StorageError
 from crdtsync.log import Cursor
 from crdtsync.replica import Replica
 from crdtsync.replica.ledger import Received
@@ -221,60 +221,61 @@ async def test_synced_outlives_the_server(home: Home) -> None:
 
 
 @pytest.mark.parametrize(("original", "copied"), [(1, 1), (2, 1), (1, 2)])
-async def test_a_forked_document_is_reported_and_the_others_go_on(
+async def test_copies_of_a_store_that_both_went_on_converge(
     home: Home, tmp_path: Path, original: int, copied: int
 ) -> None:
-    """A store was copied, and both went on with one log: that document is for people to settle."""
-    names = ["one", "forked", "three"]
+    names = ["one", "forked", "also forked", "three"]
     first, second = tmp_path / "first.db", tmp_path / "second.db"
     with Replica(first, user="ann") as ann:
         for name in names:
-            ann.document(Board, name).name = "before"
+            ann.document(Board, name).total.increment(100)
     shutil.copy(first, second)
     async with home.running():
         with Replica(first, user="ann") as ann:
-            for number in range(original):
-                ann.document(Board, "forked").name = f"original {number}"
+            for name in names[:3]:
+                for number in range(original):
+                    ann.document(Board, name).body.append(f"original {number};")
+                    ann.document(Board, name).total.increment(10)
             async with home.connect(ann) as one:
                 await all_synced(one)
         with Replica(second, user="ann") as copy, Replica(user="bob") as bob:
-            for number in range(copied):
-                copy.document(Board, "forked").name = f"copy {number}"
-            for name in ("one", "three"):
-                copy.document(Board, name).name = "from the copy"
-            async with home.connect(copy) as one:
-                events = one.events()
-                with anyio.fail_after(30):
-                    with pytest.raises(RefusedError, match="forked"):
-                        await one.synced()
-                    async for event in events:
-                        if event.kind == "failed":
-                            break
-                assert event.document == "forked"
-                await _until_shown(home, bob, ["one", "three"], "from the copy")
-                assert one.state == "online"
-                copy.document(Board, "one").name = "still from the copy"
-                await _until_shown(home, bob, ["one"], "still from the copy")
-                assert one.status.behind is None
-            assert copy.document(Board, "forked").name == f"copy {copied - 1}"
+            old, events = copy.id, []
+            for name in names[1:]:
+                for number in range(copied):
+                    copy.document(Board, name).body.append(f"copy {number};")
+                    copy.document(Board, name).total.increment(1)
+            async with home.connect(copy) as one, home.connect(bob) as other:
+                heard = one.events()
+                for name in names:
+                    bob.document(Board, name)
+                await all_synced(one, other)
+                copy.document(Board, "one").name = "still works"
+                await all_synced(one, other)
+                assert (one.status.unsent, one.status.unacknowledged, one.status.behind) == (0,) * 3
+                async for event in heard:
+                    events.append((event.kind, event.document))
+                    if len([kind for kind, _ in events if kind in {"mended", "rotated"}]) == 3:
+                        break
+            assert sorted((e for e in events if e[0] in {"mended", "rotated"}), key=str) == [
+                ("mended", "also forked"),
+                ("mended", "forked"),
+                ("rotated", None),
+            ]
+            assert copy.id != old == ann.id
+            for name in names:
+                assert_same(copy, bob, document=name)
+                board = copy.document(Board, name)
+                ours, theirs = name in names[:3], name in names[1:]
+                assert int(board.total) == 100 + 10 * original * ours + copied * theirs
+                assert str(board.body).count("original") == original * ours
+                assert str(board.body).count("copy") == copied * theirs
             assert copy.verify() == []
-
-
-async def _until_shown(home: Home, replica: Replica, names: Sequence[str], value: str) -> None:
-    """Wait until documents have come, and show a name."""
-    with anyio.fail_after(30):
-        for name in names:
-            board, shown = replica.document(Board, name), anyio.Event()
-
-            def look(_: object, board: Board = board, shown: anyio.Event = shown) -> None:
-                if board.name == value:
-                    shown.set()
-
-            cancel = board.observe(look)
-            look(None)
-            async with home.connect(replica, documents=[name]):
-                await shown.wait()
-            cancel()
+            with Replica(first, user="ann") as ann:
+                async with home.connect(ann) as one:
+                    await all_synced(one)
+                    for name in names:
+                        assert_same(ann, bob, document=name)
+                assert ann.id == old
 
 
 async def test_a_store_that_fails_for_a_while_stops_nothing_else(

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
 from crdtsync.document import Document
 from crdtsync.errors import LocalProtocolError, RefusedError
-from crdtsync.log import Cursor, Entry, Head
+from crdtsync.keys import DeviceKey
+from crdtsync.log import EMPTY_UPDATE, Cursor, Entry, Head, decode_entry, make_entry, with_seal
 from crdtsync.replica import Replica
+from crdtsync.seal import make_seal
 from crdtsync.sync import ClientProtocol, ServerProtocol, WireLimits, encode_frame
 from crdtsync.sync.frames import (
     Check,
     Entries,
     Frame,
+    Goodbye,
     Hello,
     Pong,
     Push,
@@ -109,7 +114,7 @@ def act(replica: Replica, count: int = 1, document: str = "board") -> None:
 def test_hello_says_who_is_there(replica: Replica) -> None:
     [hello] = Table(replica).take(Hello)
     assert (hello.user, hello.replica, hello.token) == ("ann", replica.id, "token")
-    assert hello.client == client_id(replica)
+    assert hello.client == client_id(replica.id)
     assert hello.software.startswith("crdtsync/")
 
 
@@ -239,7 +244,7 @@ def test_a_bad_entry_ends_its_document_and_no_other(replica: Replica) -> None:
     table.run()
     assert table.take(Push) == []
     with pytest.raises(RefusedError, match="board"):
-        table.exchange.is_proved("board", table.exchange.ask("board"), 0)
+        table.exchange.is_proved("board", table.exchange.ask("board"), {})
     table.exchange.tick()
     table.run()
     assert {frame.document for frame in table.take(Check)} == {"other"}
@@ -341,14 +346,162 @@ def test_heads_of_the_server_are_receipts_too(replica: Replica) -> None:
     assert table.take(Push) == []
 
 
-def test_a_fork_ends_the_document(replica: Replica) -> None:
-    act(replica)
+@pytest.fixture
+def copied(tmp_path: Path) -> Iterator[tuple[Replica, list[Entry], list[Entry]]]:
+    """A store with two entries, sealed and known to the server, and three that a copy added."""
+    with Replica(tmp_path / "a.db", user="ann") as replica:
+        act(replica, 2)
+        ledger = replica.ledger("board")
+        [part] = ledger.parts(ledger.missing({}, 10**6), 100)
+        both = [decode_entry(one.data) for one in part]
+    shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+    with Replica(tmp_path / "b.db", user="ann") as copy:
+        act(copy, 3)
+        ledger = copy.ledger("board")
+        [part] = ledger.parts(ledger.missing({copy.id: 2}, 10**6), 100)
+        theirs = [decode_entry(one.data) for one in part]
+    with Replica(tmp_path / "a.db", user="ann") as replica:
+        act(replica, 3)
+        yield replica, both, theirs
+
+
+@pytest.mark.parametrize("sealed_heads", [2, 3, 5])
+def test_a_fork_of_our_log_is_mended(
+    copied: tuple[Replica, list[Entry], list[Entry]], sealed_heads: int
+) -> None:
+    replica, both, theirs = copied
+    old, board = replica.id, replica.document(Board, "board")
+    name, server = board.name, [*both, *theirs][:sealed_heads]
     table = Table(replica)
-    table.live(heads={replica.id: Head(1, bytes(32))})
+    if sealed_heads == 2:
+        table.live(heads=heads_of(*server))
+        assert [len(push.entries) for push in table.take(Push)] == [3]
+        table.server.failed("board", "fork", "another entry 3 is held")
+        server = [*both, *theirs]
+    elif sealed_heads == 3:
+        server[-1] = with_seal(theirs[0], make_seal(_key(replica), "board", old, theirs[0]))
+        table.live(heads=heads_of(*server))
+    else:
+        table.live(heads=heads_of(*server))
+    table.run()
+    *_, asked = table.take(Subscribe)
+    assert asked.heads == {}
+    assert table.take(Push) == []
+    table.server.subscribed("board", heads_of(*server), "vector")
+    table.send(0, *server)
+    table.run()
+    assert [event.kind for event in table.told] == ["mended"]
+    assert table.exchange.outdated
+    assert [goodbye.code for goodbye in table.take(Goodbye)] == ["rotated"]
+    assert replica.id != old
+    ledger = replica.ledger("board")
+    assert ledger.vector == {old: 2, replica.id: 3}
+    assert ledger.heads[old].hash == both[-1].hash
+    assert board.name == name
+    assert replica.verify() == []
+
+
+def _key(replica: Replica) -> DeviceKey:
+    assert replica.key is not None
+    return replica.key
+
+
+def test_a_branch_that_nobody_has_sealed_is_not_believed(
+    copied: tuple[Replica, list[Entry], list[Entry]],
+) -> None:
+    """Else a server could have us write anew what others have, so that it would count twice."""
+    replica, both, _ = copied
+    forged = make_entry("board", replica.id, Head(2, both[-1].hash), 1, "evil", EMPTY_UPDATE)
+    for bad in (forged, with_seal(forged, bytes(64))):
+        old = replica.id
+        table = Table(replica)
+        table.live(heads=heads_of(bad))
+        table.live(heads=heads_of(bad))
+        table.send(0, *both, bad)
+        table.server.complete("board", 3, heads_of(bad))
+        table.run()
+        [event] = table.told
+        assert (event.kind, replica.id) == ("failed", old)
+        assert replica.ledger("board").vector == {old: 5}
+
+
+def test_a_fork_of_another_log_ends_the_document(replica: Replica) -> None:
+    other = Author(5).write()
+    replica.ledger("board").receive([other.data])
+    table = Table(replica)
+    table.live(heads={5: Head(1, bytes(32))})
     [event] = table.told
     assert event.kind == "failed"
     assert event.detail.startswith("fork")
-    assert table.take(Push) == []
+
+
+def test_a_fork_that_is_not_ours_is_found_not_to_be(replica: Replica) -> None:
+    act(replica)
+    ledger = replica.ledger("board")
+    ledger.receive([Author(5).write().data])
+    table = Table(replica)
+    table.live(heads=dict(ledger.heads) | {5: Head(1, bytes(32))})
+    [_, asked] = table.take(Subscribe)
+    assert set(asked.heads) == {5}
+    table.live(heads=dict(ledger.heads) | {5: Head(1, bytes(32))})
+    table.server.complete("board", 1, {})
+    table.run()
+    [event] = table.told
+    assert event.detail.startswith("fork")
+    assert replica.ledger("board").vector == {replica.id: 1, 5: 1}
+
+
+def test_a_fork_is_seen_by_the_answer_to_a_check(
+    copied: tuple[Replica, list[Entry], list[Entry]],
+) -> None:
+    """The copy was faster: what it pushed is not to be taken for ours."""
+    replica, both, theirs = copied
+    table = Table(replica)
+    table.live(heads=heads_of(*both))
+    table.exchange.ask("board")
+    table.run()
+    [check] = table.take(Check)
+    table.server.heads("board", heads_of(*theirs), check.nonce)
+    table.run()
+    assert replica.ledger("board").acknowledged == 2
+    [_, asked] = table.take(Subscribe)
+    assert asked.heads == {}
+
+
+def test_a_log_is_not_mended_in_the_middle_of_an_action(
+    copied: tuple[Replica, list[Entry], list[Entry]],
+) -> None:
+    replica, both, theirs = copied
+    old, board = replica.id, replica.document(Board, "board")
+    table = Table(replica)
+    with board.action("long"):
+        table.live(heads=heads_of(*theirs))
+        table.live(heads=heads_of(*theirs))
+        table.send(0, *both, *theirs)
+        table.run()
+        assert [goodbye.code for goodbye in table.take(Goodbye)] == ["rotated"]
+        assert not table.exchange.outdated
+        board.name = "long"
+    assert replica.ledger("board").vector == {old: 6}
+    table = Table(replica)
+    table.live(heads=heads_of(*theirs))
+    table.live(heads=heads_of(*theirs))
+    table.send(0, *both, *theirs)
+    table.run()
+    assert replica.ledger("board").vector == {old: 2, replica.id: 4}
+    assert board.name == "long"
+
+
+def test_what_was_said_of_earlier_pushes_does_not_end_the_document(replica: Replica) -> None:
+    act(replica, 2)
+    table = Table(replica)
+    table.live()
+    table.server.failed("board", "fork", "of the first")
+    table.run()
+    table.server.failed("board", "fork", "of the second")
+    table.run()
+    assert len(table.take(Subscribe)) == 3
+    assert table.told == []
 
 
 def test_after_a_misfit_everything_is_computed_again_once(replica: Replica) -> None:
@@ -423,15 +576,15 @@ def test_a_proof_begins_after_it_was_asked_for(replica: Replica) -> None:
     entry = author.write()
     table.server.heads("board", heads_of(entry), check.nonce)
     table.run()
-    assert not exchange.is_proved("board", first, 0)  # the entry has not come yet
+    assert not exchange.is_proved("board", first, {})  # the entry has not come yet
     table.send(0, entry)
     table.run()
-    assert exchange.is_proved("board", first, 0)
-    assert not exchange.is_proved("board", second, 0)
+    assert exchange.is_proved("board", first, {})
+    assert not exchange.is_proved("board", second, {})
     [check] = table.take(Check)
     table.server.heads("board", heads_of(entry), check.nonce)
     table.run()
-    assert exchange.is_proved("board", second, 0)
+    assert exchange.is_proved("board", second, {})
     assert exchange.followers["board"].proved_at is not None
 
 
@@ -446,11 +599,11 @@ def test_a_proof_needs_our_entries_at_the_server(replica: Replica) -> None:
     [check] = table.take(Check)
     table.server.heads("board", {}, check.nonce)
     table.run()
-    assert not table.exchange.is_proved("board", number, 2)
+    assert not table.exchange.is_proved("board", number, {replica.id: 2})
     assert follower.proved_at is None
     table.server.receipt("board", replica.id, 2, 2)
     table.run()
-    assert table.exchange.is_proved("board", number, 2)
+    assert table.exchange.is_proved("board", number, {replica.id: 2})
     # Now that ours are there, one more question proves that both hold the same.
     [check] = table.take(Check)
     table.server.heads("board", dict(replica.ledger("board").heads), check.nonce)
@@ -470,7 +623,7 @@ def test_a_check_under_way_is_asked_again_when_the_document_begins_anew(replica:
     [check] = table.take(Check)
     table.server.heads("board", {}, check.nonce)
     table.run()
-    assert table.exchange.is_proved("board", number, 0)
+    assert table.exchange.is_proved("board", number, {})
 
 
 def test_time_brings_a_ping_and_checks_of_some_documents_in_turn(replica: Replica) -> None:

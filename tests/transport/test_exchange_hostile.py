@@ -73,7 +73,7 @@ def test_what_comes_with_a_bad_entry_is_passed_over(what: str) -> None:
         assert not table.exchange.followers["board"].live
         assert (table.exchange.goodbye is not None) is (what == "goodbye")
         with pytest.raises(RefusedError):
-            table.exchange.is_proved("board", number, 0)
+            table.exchange.is_proved("board", number, {})
 
 
 def test_nothing_behind_a_bad_entry_is_stored() -> None:

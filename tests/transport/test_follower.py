@@ -29,12 +29,22 @@ class Logs:
 
     def __init__(self, **seqs: int) -> None:
         self.heads = heads(**seqs)
-        self.acknowledged = 0
         self.cursor: Cursor | None = None
 
     @property
     def vector(self) -> dict[int, int]:
         return numbers(self.heads)
+
+    @property
+    def ours(self) -> dict[int, int]:
+        return {OWN: self.vector.get(OWN, 0)}
+
+    @property
+    def unacknowledged(self) -> int:
+        raise NotImplementedError
+
+    def hash_at(self, replica: int, seq: int, /) -> bytes | None:
+        raise NotImplementedError
 
     def hold(self, **seqs: int) -> None:
         self.heads |= heads(**seqs)
@@ -65,15 +75,15 @@ class Logs:
     def flush(self) -> None:
         raise NotImplementedError
 
-    def refuse(self, seq: int, reason: str, /) -> None:
+    def refuse(self, replica: int, seq: int, reason: str, /) -> None:
         raise NotImplementedError
 
-    def acknowledge(self, seq: int, /) -> None:
+    def acknowledge(self, theirs: object, /) -> None:
         raise NotImplementedError
 
 
 def live(logs: Logs, **theirs: int) -> Follower:
-    follower = Follower(logs, OWN)
+    follower = Follower(logs)
     follower.begin(heads(**theirs))
     return follower
 
@@ -86,16 +96,16 @@ def pushed(follower: Follower, first: int, last: int, replica: int = OWN) -> Non
 
 
 def test_before_the_server_has_answered_nothing_is_known_of_it() -> None:
-    follower = Follower(Logs(own=3), OWN)
+    follower = Follower(Logs(own=3))
     assert not follower.live
-    assert (follower.unsent, follower.behind, follower.acknowledgeable) == (3, 0, 0)
-    assert not follower.is_proved(1, 0)
+    assert (follower.unsent, follower.behind) == (3, 0)
+    assert not follower.is_proved(1, {})
 
 
 def test_entries_are_unsent_until_pushed_and_behind_until_held() -> None:
     logs = Logs(own=5, other=1)
     follower = live(logs, own=2, other=4)
-    assert (follower.own_seq, follower.unsent, follower.behind) == (5, 3, 3)
+    assert (follower.unsent, follower.behind) == (3, 3)
     pushed(follower, 3, 4)
     assert follower.unsent == 1
     logs.hold(other=3)
@@ -105,29 +115,6 @@ def test_entries_are_unsent_until_pushed_and_behind_until_held() -> None:
 def test_what_a_server_claims_beyond_what_we_wrote_is_not_below_zero() -> None:
     follower = live(Logs(own=1), own=4)
     assert (follower.unsent, follower.behind) == (0, 3)
-
-
-# What may be acknowledged.
-
-
-def test_our_entries_are_acknowledgeable_as_far_as_the_server_holds_them() -> None:
-    logs = Logs(own=5)
-    follower = live(logs, own=2)
-    assert follower.acknowledgeable == 2
-    follower.receipt(OWN, 4)
-    assert follower.acknowledgeable == 4
-    logs.acknowledged = 4
-    follower.receipt(OWN, 3)  # an older one changes nothing
-    assert follower.acknowledgeable == 0
-    follower.receipt(OWN, 99)
-    assert follower.acknowledgeable == 5  # no more than there is
-
-
-def test_a_receipt_for_another_log_acknowledges_nothing_of_ours() -> None:
-    follower = live(Logs(own=2, other=2))
-    follower.receipt(OTHER, 2)
-    assert follower.acknowledgeable == 0
-    assert follower.theirs == follower.sent == {OTHER: 2}
 
 
 def test_learning_never_forgets() -> None:
@@ -178,8 +165,8 @@ def test_a_proof_is_of_a_check_that_began_after_it_was_asked_for() -> None:
     assert second == first + 1
     assert not follower.may_check  # one at a time
     follower.answered(heads(own=1), NOW)
-    assert follower.is_proved(first, 1)
-    assert not follower.is_proved(second, 1)
+    assert follower.is_proved(first, {OWN: 1})
+    assert not follower.is_proved(second, {OWN: 1})
     assert follower.may_check
     assert follower.proved_at == NOW
 
@@ -197,10 +184,10 @@ def test_an_answer_proves_once_all_of_it_is_here() -> None:
     follower.answered(heads(own=1, other=3), NOW)
     assert follower.behind == 3
     for seq in (1, 2, 3):
-        assert not follower.is_proved(number, 1)
+        assert not follower.is_proved(number, {OWN: 1})
         logs.hold(other=seq)
         follower.progressed(LATER)
-    assert follower.is_proved(number, 1)
+    assert follower.is_proved(number, {OWN: 1})
     assert follower.proved_at == LATER
 
 
@@ -211,11 +198,11 @@ def test_equality_is_proved_when_ours_have_arrived_as_well() -> None:
     follower.asked()
     follower.answered({}, NOW)  # all theirs is here; ours was on its way
     assert follower.proved_at is None
-    assert not follower.is_proved(number, 2)
+    assert not follower.is_proved(number, {OWN: 2})
     follower.receipt(OWN, 1)
     assert not follower.may_check
     follower.receipt(OWN, 2)
-    assert follower.is_proved(number, 2)
+    assert follower.is_proved(number, {OWN: 2})
     assert follower.may_check  # one more question tells when both held the same
     follower.asked()
     follower.answered(heads(own=2), LATER)
@@ -228,10 +215,10 @@ def test_a_check_is_asked_again_when_the_document_begins_anew() -> None:
     follower.asked()
     follower.begin({})
     assert follower.may_check
-    assert not follower.is_proved(number, 0)
+    assert not follower.is_proved(number, {OWN: 0})
     follower.asked()
     follower.answered({}, NOW)
-    assert follower.is_proved(number, 0)
+    assert follower.is_proved(number, {OWN: 0})
 
 
 def test_completion_proves_what_is_here_and_shows_holes() -> None:
@@ -261,10 +248,10 @@ class Model:
         self.answerable = False
 
     def write(self, number: int) -> None:
-        self.logs.hold(own=self.follower.own_seq + number)
+        self.logs.hold(own=self.follower.ledger.ours[OWN] + number)
 
     def push(self, number: int) -> None:
-        own, unsent = self.follower.own_seq, self.follower.unsent
+        own, unsent = self.follower.ledger.ours[OWN], self.follower.unsent
         pushed(self.follower, own - unsent + 1, own)
 
     def receipt(self, number: int) -> None:
@@ -307,10 +294,9 @@ def test_proofs_and_counts_never_claim_too_much(acts: list[tuple[str, int]]) -> 
     follower = model.follower
     for act, number in acts:
         getattr(model, act)(number)
-        assert follower.acknowledgeable <= min(follower.own_seq, model.there[OWN])
-        assert 0 <= follower.unsent <= follower.own_seq
+        assert 0 <= follower.unsent <= follower.ledger.ours[OWN]
         assert follower.behind <= model.there[OTHER]
         for check, held in enumerate(model.held_at_check, 1):
-            if follower.is_proved(check, follower.own_seq):
+            if follower.is_proved(check, follower.ledger.ours):
                 assert model.logs.vector.get(OTHER, 0) >= held
-                assert model.there[OWN] >= follower.own_seq
+                assert model.there[OWN] >= follower.ledger.ours[OWN]

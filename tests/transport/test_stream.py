@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,11 +13,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync.errors import RemoteProtocolError, TransportError
+from crdtsync.server import MemoryBackend, web_app
+from crdtsync.server.web import WebRequest
 from crdtsync.sync import WireLimits, join_frames
-from crdtsync.transport import ByteFrameStream, FrameStream, connect_stream, listen, memory_pair
+from crdtsync.transport import (
+    ByteFrameStream,
+    FrameStream,
+    MessageFrameStream,
+    MessageStream,
+    connect_stream,
+    listen,
+    memory_pair,
+)
+from crdtsync.transport.messages import MESSAGE_BYTES_MAX
+from tests.certificates import authority
+from tests.web import serving_app
 
 LIMITS = WireLimits(frame_bytes_max=1024)
-KINDS = ["memory", "tcp", "unix"]
+KINDS = ["memory", "tcp", "tls", "unix", "ws", "wss", "ws+unix"]
 
 
 @asynccontextmanager
@@ -31,7 +44,6 @@ async def pair(kind: str, folder: Path) -> AsyncIterator[tuple[FrameStream, Fram
             await ours.aclose()
             await theirs.aclose()
         return
-    listener = await listen("tcp://127.0.0.1:0" if kind == "tcp" else f"unix://{folder}/s", LIMITS)
     accepted: list[FrameStream] = []
     came, over = anyio.Event(), anyio.Event()
 
@@ -40,15 +52,42 @@ async def pair(kind: str, folder: Path) -> AsyncIterator[tuple[FrameStream, Fram
         came.set()
         await over.wait()
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(listener.serve, handler)
-        client = await connect_stream(listener.url, LIMITS)
+    url = f"{kind}://{folder}/s" if kind.endswith("unix") else f"{kind}://127.0.0.1:0"
+    async with _handling(url, handler) as found:
+        client = await connect_stream(found, LIMITS, ssl_context=authority().client)
         with anyio.fail_after(30):
             await came.wait()
         yield client, accepted[0]
         over.set()
         await client.aclose()
+
+
+@asynccontextmanager
+async def _handling(
+    url: str, handler: Callable[[FrameStream], Awaitable[None]]
+) -> AsyncIterator[str]:
+    if url.startswith("ws"):
+        app = web_app(MemoryBackend())
+        app.doors["/"] = Handing(handler)
+        async with serving_app(app, url) as found:
+            yield found
+        return
+    async with anyio.create_task_group() as tasks:
+        listener = await listen(url, LIMITS, authority().server)
+        tasks.start_soon(listener.serve, handler)
+        yield listener.url
         await listener.aclose()
+        tasks.cancel_scope.cancel()
+
+
+class Handing:
+    message_bytes_max = MESSAGE_BYTES_MAX
+
+    def __init__(self, handler: Callable[[FrameStream], Awaitable[None]]) -> None:
+        self._handler = handler
+
+    async def serve(self, stream: MessageStream, request: WebRequest) -> None:
+        await self._handler(MessageFrameStream(stream, LIMITS.frame_bytes_max))
 
 
 @pytest.mark.parametrize("kind", KINDS)

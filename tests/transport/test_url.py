@@ -13,7 +13,7 @@ from anyio.abc import SocketListener, SocketStream
 from crdtsync.errors import TransportError
 from crdtsync.sync import WireLimits
 from crdtsync.transport import Address, FrameStream, connect_stream, listen, parse_url
-from crdtsync.transport.url import Listener
+from crdtsync.transport.listener import Listener
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,12 @@ from crdtsync.transport.url import Listener
         ("tcp://[::1]:0", Address("tcp", "::1", 0)),
         ("unix:///run/crdtsync.sock", Address("unix", path="/run/crdtsync.sock")),
         ("unix:///a%20b", Address("unix", path="/a b")),
+        ("tls://example.org:8765", Address("tls", "example.org", 8765)),
+        ("ws://localhost:8765", Address("ws", "localhost", 8765, "/")),
+        ("ws://localhost", Address("ws", "localhost", 80, "/")),
+        ("wss://example.org/sync", Address("wss", "example.org", 443, "/sync/")),
+        ("wss://example.org/a/b%20c/", Address("wss", "example.org", 443, "/a/b%20c/")),
+        ("ws+unix:///run/crdtsync.sock", Address("ws+unix", path="/run/crdtsync.sock")),
     ],
 )
 def test_urls(url: str, address: Address) -> None:
@@ -33,8 +39,7 @@ def test_urls(url: str, address: Address) -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("http://localhost:1", "known are tcp:// and unix://"),
-        ("ws://localhost:1", "known are"),
+        ("http://localhost:1", "known are tcp://, tls://, unix://, ws://"),
         ("localhost:8765", "known are"),
         ("", "known are"),
         ("tcp://localhost", "tcp://host:port"),
@@ -45,6 +50,10 @@ def test_urls(url: str, address: Address) -> None:
         ("tcp://[::1:80", "not a URL"),
         ("tcp://ann@localhost:80", "no user"),
         ("tcp://localhost:80?x=1", "no user, query"),
+        ("tls://localhost", "tls://host:port"),
+        ("ws:///path", "ws://host:port/path"),
+        ("ws://localhost/é", "not ASCII"),
+        ("wss://localhost?token=x", "no user, query"),
         ("unix://host/path", "unix:///path"),
         ("unix:///", "unix:///path"),
         ("unix:///a%00b", "unix:///path"),
@@ -66,6 +75,9 @@ def test_what_is_not_an_address_says_why(url: str, why: str) -> None:
         ("tcp://[::]:1", False),
         ("tcp://192.168.1.1:1", False),
         ("tcp://example.org:1", False),
+        ("ws://localhost:1", True),
+        ("ws+unix:///x", True),
+        ("wss://example.org", False),
     ],
 )
 def test_what_only_this_machine_can_reach(url: str, local: bool) -> None:
@@ -73,7 +85,7 @@ def test_what_only_this_machine_can_reach(url: str, local: bool) -> None:
 
 
 def test_an_address_prints_as_its_url() -> None:
-    for url in ("tcp://localhost:1", "tcp://[::1]:2", "unix:///run/x"):
+    for url in ("tcp://localhost:1", "tcp://[::1]:2", "unix:///run/x", "wss://[::1]:443/a/"):
         assert str(parse_url(url)) == url
 
 

@@ -53,16 +53,20 @@ def retire_connection(path: str | os.PathLike[str], client: bytes, reason: str) 
     try:
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
         connection.pragma("synchronous", "FULL")
-        table = ConnectionTable(connection)
         with connection:
-            held = table.get(client)
-            if held is None or (held.state, Event.RETIRE) not in TRANSITIONS:
-                return False
-            to = TRANSITIONS[held.state, Event.RETIRE].to
-            return table.put(dataclasses.replace(held, state=to, reason=reason, since=unix_ms()))
+            retired = _retire(ConnectionTable(connection), client, reason)
     except apsw.Error as error:
         raise StorageError(
             f"the connection cannot be retired: {error}", path=os.fspath(path)
         ) from error
     finally:
         connection.close()
+    return retired
+
+
+def _retire(table: ConnectionTable, client: bytes, reason: str) -> bool:
+    held = table.get(client)
+    if held is None or (held.state, Event.RETIRE) not in TRANSITIONS:
+        return False
+    to = TRANSITIONS[held.state, Event.RETIRE].to
+    return table.put(dataclasses.replace(held, state=to, reason=reason, since=unix_ms()))

@@ -1,0 +1,265 @@
+"""The ASGI application: what path leads where.
+
+| path | what is there |
+|---|---|
+| `/` | WebSocket: the native protocol |
+| `/health` | HTTP: `200 ok` while it serves |
+| others | doors that were added |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal, Protocol, Self
+
+import anyio
+
+from crdtsync.server.access import AccessPolicy
+from crdtsync.server.authentication import Authenticator
+from crdtsync.server.backend import Backend
+from crdtsync.server.hub import Hub
+from crdtsync.server.limits import ServerLimits
+from crdtsync.server.policy import ConnectionPolicy
+from crdtsync.server.web.asgi import AsgiWebSocket, Receive, Scope, Send, headers_of, respond
+from crdtsync.server.web.guard import Guard
+from crdtsync.transport.messages import MESSAGE_BYTES_MAX, MessageFrameStream, MessageStream
+
+__all__ = ["WebApp", "WebDoor", "WebRequest", "web_app"]
+
+
+@dataclass(frozen=True, slots=True)
+class WebRequest:
+    """What a client asked for when it opened a WebSocket.
+
+    Attributes:
+        path: what follows the door's own path, unescaped.
+        query: what follows the question mark, as it came.
+        headers: by their names in lower case.
+        client: the address that it comes from, where that is known.
+    """
+
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    client: str | None
+
+
+class WebDoor(Protocol):
+    """What serves the WebSockets of a path.
+
+    Attributes:
+        message_bytes_max: the largest message that it takes.
+    """
+
+    @property
+    def message_bytes_max(self) -> int: ...
+
+    async def serve(self, stream: MessageStream, request: WebRequest) -> None:
+        """Serve a connection until it ends, and close it. If cancelled, say that we stop."""
+        ...
+
+
+class WebApp:
+    """An ASGI application that serves a hub. Made by `web_app`.
+
+    It serves while its context is open. Where it is mounted, the application that it is mounted in
+    opens that in its own lifespan; where it stands alone, ASGI's lifespan events do.
+
+    Attributes:
+        hub: serves the native protocol.
+        doors: by path, what else is served. A path that ends with a slash stands for all below it.
+    """
+
+    def __init__(self, hub: Hub, *, guard: Guard) -> None:
+        self.hub = hub
+        self.doors: dict[str, WebDoor] = {"/": _NativeDoor(hub)}
+        self._guard = guard
+        self._connections: set[anyio.CancelScope] = set()
+        self._stack: AsyncExitStack | None = None  # while it serves
+        self._quiet = anyio.Event()
+
+    @property
+    def message_bytes_max(self) -> int:
+        """The largest message that a door takes."""
+        return max(door.message_bytes_max for door in self.doors.values())
+
+    async def __aenter__(self) -> Self:
+        if self._stack is not None:
+            raise RuntimeError("this application serves already: enter its context only once")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self.hub)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._stack is not None
+        stack, self._stack = self._stack, None
+        with anyio.CancelScope(shield=True):
+            await self.hang_up()
+        await stack.__aexit__(kind, error, traceback)
+
+    async def hang_up(self) -> None:
+        """End all connections, each as its door says goodbye. It waits for them."""
+        for scope in self._connections:
+            scope.cancel()
+        if self._connections:
+            self._quiet = anyio.Event()
+            await self._quiet.wait()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, as ASGI 3 defines it."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] == "websocket":
+            await receive()  # websocket.connect
+        objection = self._guard.objection(scope)
+        if objection is not None:
+            await respond(scope, send, 403, objection)
+        elif self._stack is None:
+            await respond(scope, send, 503, "not serving: nobody has opened the app's context")
+        elif scope["type"] == "websocket":
+            await self._open_door(scope, receive, send)
+        else:
+            await self._answer(scope, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()  # lifespan.startup
+        async with AsyncExitStack() as stack:
+            if self._stack is None:
+                await stack.enter_async_context(self)
+            await send({"type": "lifespan.startup.complete"})
+            await receive()  # lifespan.shutdown
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _open_door(self, scope: Scope, receive: Receive, send: Send) -> None:
+        door, rest = self._find_door(_path(scope))
+        if door is None:
+            await respond(scope, send, 404, "there is no WebSocket of this path")
+            return
+        accept: dict[str, object] = {"type": "websocket.accept"}
+        if scope.get("subprotocols"):
+            accept["subprotocol"] = scope["subprotocols"][0]
+        await send(accept)
+        client = scope.get("client")
+        request = WebRequest(
+            rest,
+            scope.get("query_string", b"").decode("latin-1"),
+            headers_of(scope),
+            client[0] if client else None,
+        )
+        stream = AsgiWebSocket(receive, send, door.message_bytes_max)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(stream.take_in)
+            with anyio.CancelScope() as connection:
+                self._connections.add(connection)
+                try:
+                    await door.serve(stream, request)
+                finally:
+                    self._connections.discard(connection)
+                    if not self._connections:
+                        self._quiet.set()
+            tasks.cancel_scope.cancel()
+
+    def _find_door(self, path: str) -> tuple[WebDoor | None, str]:
+        if path in self.doors:
+            return self.doors[path], ""
+        inner = [one for one in self.doors if one != "/" and one.endswith("/")]
+        for prefix in sorted(inner, key=len, reverse=True):
+            if path.startswith(prefix):
+                return self.doors[prefix], path[len(prefix) :]
+        return None, ""
+
+    async def _answer(self, scope: Scope, send: Send) -> None:
+        path = _path(scope)
+        if path in self.doors:
+            await respond(scope, send, 426, "a WebSocket is here: connect with crdtsync")
+        elif path != "/health":
+            await respond(scope, send, 404, "there is nothing of this path")
+        elif scope["method"] not in {"GET", "HEAD"}:
+            await respond(scope, send, 405, "GET only")
+        else:
+            await respond(scope, send, 200, "ok")
+
+
+class _NativeDoor:
+    """Where the native protocol is spoken."""
+
+    message_bytes_max = MESSAGE_BYTES_MAX
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def serve(self, stream: MessageStream, request: WebRequest) -> None:
+        frame_bytes_max = self._hub.limits.wire.frame_bytes_max
+        await self._hub.serve(
+            MessageFrameStream(stream, frame_bytes_max, request.client or "client")
+        )
+
+
+def _path(scope: Scope) -> str:
+    """Return the path within the application: without what it is mounted at."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    if root and (path == root or path.startswith(f"{root}/")):
+        path = path[len(root) :]
+    return path or "/"
+
+
+def web_app(
+    backend: Backend,
+    *,
+    limits: ServerLimits | None = None,
+    authenticator: Authenticator | None = None,
+    names: Collection[str] | None = None,
+    policy: AccessPolicy | None = None,
+    connection_policy: ConnectionPolicy | None = None,
+    history: Literal["keep", "trim"] = "keep",
+    origins: Collection[str] | None = None,
+) -> WebApp:
+    """Return an ASGI application that serves a backend's documents.
+
+    Args:
+        backend: where the logs are kept. It stays the caller's, who closes it after the app.
+        limits: what clients may cost.
+        authenticator: tells who clients are. By default the application is in development mode:
+            it believes what they say, and serves this machine only.
+        names: names by which clients may know this server, such as its DNS names; None: any.
+        policy: tells what users may do; everything by default.
+        connection_policy: tells who is downgraded where there are too many connections.
+        history: what becomes of entries that are in a snapshot and below every cursor that is
+            honoured: they are kept, to be read some day, or let go.
+        origins: the sites whose pages may connect, as in `https://example.org`; None: all, or in
+            development mode those on this machine.
+
+    Example::
+
+        backend = SqliteBackend("server.db")
+        sync = web_app(backend, authenticator=authenticator)
+
+        @asynccontextmanager
+        async def lifespan(app):
+            async with backend, sync:
+                yield
+
+        app = FastAPI(lifespan=lifespan)
+        app.mount("/sync", sync)
+    """
+    hub = Hub(
+        backend,
+        limits,
+        authenticator=authenticator,
+        names=names,
+        policy=policy,
+        connection_policy=connection_policy,
+        history=history,
+    )
+    return WebApp(hub, guard=Guard(is_local=hub.believes, origins=origins))
