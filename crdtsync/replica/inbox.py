@@ -126,6 +126,7 @@ class Inbox:
             replica, seq = entry.replica, entry.seq
             if (
                 seq <= (lower.get(replica) or heads.get(replica, EMPTY_HEAD)).seq
+                and not self._is_below(replica, seq)
                 and self._hash_of(replica, seq) != entry.hash
             ):
                 lower[replica] = Head(seq - 1, entry.previous_hash)
