@@ -105,9 +105,7 @@ def test_a_later_clone_takes_the_place_of_an_earlier_one(ann: Replica, bob: Repl
 
 
 @pytest.mark.parametrize("step", [1, 7, 1000])
-def test_parts_are_kept_until_all_are_here(
-    bob: Replica, tmp_path: Path, step: int
-) -> None:
+def test_parts_are_kept_until_all_are_here(bob: Replica, tmp_path: Path, step: int) -> None:
     with Replica(user="ann") as carl:
         work(carl, 3)
         data = encode_clone(clone_of(carl))
