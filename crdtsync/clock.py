@@ -2,7 +2,8 @@
 
 A timestamp is one int: 48 bits of Unix milliseconds, 16 bits of counter. It is later than every
 timestamp this replica has given or seen, so an action that has seen another is later than it,
-whatever the wall clocks say. A peer whose clock is far in the future does not drag this one along.
+whatever the wall clocks say. A peer whose clock is far in the future does not drag this one along;
+and where our own was, it goes on from what a server has made of that, once it has been mended.
 
 Source: Kulkarni, Demirbas, Madappa, Avva, Leone, "Logical Physical Clocks", OPODIS 2014.
 """
@@ -54,7 +55,7 @@ class HybridLogicalClock:
         ahead_max_ms: how far ahead of `wall_ms` a seen timestamp may be and still be followed.
     """
 
-    __slots__ = ("_ahead_max_ms", "_last", "_wall_ms")
+    __slots__ = ("_ahead_max_ms", "_last", "_seen", "_wall_ms")
 
     def __init__(
         self, wall_ms: Callable[[], int] = _wall_ms, ahead_max_ms: int = AHEAD_MAX_MS
@@ -62,11 +63,16 @@ class HybridLogicalClock:
         self._wall_ms = wall_ms
         self._ahead_max_ms = ahead_max_ms
         self._last = 0
+        self._seen = 0
 
     @property
     def last(self) -> int:
         """The latest timestamp given or followed."""
         return self._last
+
+    def wall_ms(self) -> int:
+        """Return the wall clock's Unix milliseconds."""
+        return self._wall_ms()
 
     def tick(self) -> int:
         """Return the time of a new action."""
@@ -77,13 +83,31 @@ class HybridLogicalClock:
 
     def see(self, time: int) -> bool:
         """Follow a peer's timestamp; False if it is too far ahead to be followed."""
-        if time <= self._last:
+        if time <= self._seen:
             return True
         if (time >> COUNTER_BITS) > self._wall_ms() + self._ahead_max_ms:
-            return False
-        self._last = time
+            return time <= self._last
+        self._seen = time
+        self._last = max(self._last, time)
         return True
 
     def resume(self, time: int) -> None:
         """Go on after our own last timestamp, read back from the log, however late it is."""
         self._last = max(self._last, time)
+
+    def recede(self, time: int) -> None:
+        """Go on after an earlier timestamp of ours: those we gave since count as no later.
+
+        What was seen of peers stays the past.
+
+        >>> ahead = HybridLogicalClock(lambda: 9_000_000)
+        >>> wrong = ahead.tick()
+        >>> mended = HybridLogicalClock(lambda: 1_000)
+        >>> mended.resume(wrong)
+        >>> millis(mended.tick())
+        9000000
+        >>> mended.recede(pack(990))
+        >>> millis(mended.tick())
+        1000
+        """
+        self._last = min(self._last, max(self._seen, time))

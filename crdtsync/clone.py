@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from crdtsync.codec import decode, encode
+from crdtsync.envelope import CLAMP_MAX, SEAL_BYTES
 from crdtsync.errors import CloneError, CodecError
 from crdtsync.identity import is_replica_id
-from crdtsync.log import HASH_BYTES, SEAL_BYTES, Head
+from crdtsync.log import HASH_BYTES, Head
 from crdtsync.seal import check_seal
 from crdtsync.vector import from_pairs, to_pairs
 
@@ -40,7 +41,7 @@ class LogBase(NamedTuple):
         replica: whose log.
         seq: number of its last entry.
         hash: that entry's hash.
-        time: that entry's time, by the hybrid logical clock.
+        time: as of when that entry counts, by the hybrid logical clock.
         tip: no other entry that the clone holds depends on that one.
         user: who uses the replica, as the log says.
         key: the key that its seals are made with; None for a log without seals.
@@ -69,12 +70,14 @@ class Clone(NamedTuple):
         document: its name.
         logs: where each log ended.
         clocks: the CRDT clocks that the state must give once loaded.
+        clamps: the times as of which clamped entries in it count, by (replica, seq).
         state: a Yjs v1 update of the whole state.
     """
 
     document: str
     logs: Mapping[int, LogBase]
     clocks: Mapping[int, int]
+    clamps: Mapping[tuple[int, int], int]
     state: bytes
 
     @property
@@ -103,12 +106,13 @@ def id_of(data: bytes) -> bytes:
 def encode_clone(clone: Clone) -> bytes:
     """Encode a clone; equal clones give equal bytes.
 
-    >>> clone = Clone("board/1", {7: LogBase(7, 1, bytes(32), 0, True)}, {7: 2}, b"state")
+    >>> clone = Clone("board/1", {7: LogBase(7, 1, bytes(32), 0, True)}, {7: 2}, {}, b"state")
     >>> decode_clone(encode_clone(clone)) == clone
     True
     """
     logs = [tuple(base) for _, base in sorted(clone.logs.items())]
-    return encode((_VERSION, clone.document, logs, to_pairs(clone.clocks), clone.state))
+    clamps = [(*entry, clamp) for entry, clamp in sorted(clone.clamps.items())]
+    return encode((_VERSION, clone.document, logs, to_pairs(clone.clocks), clamps, clone.state))
 
 
 def decode_clone(data: bytes) -> Clone:
@@ -123,11 +127,11 @@ def decode_clone(data: bytes) -> Clone:
         raise CloneError(str(error)) from error
     if (
         type(fields) is not list
-        or list(map(type, fields)) != [int, str, list, list, bytes]
+        or list(map(type, fields)) != [int, str, list, list, list, bytes]
         or fields[0] != _VERSION
     ):
         raise CloneError(f"it is no clone of version {_VERSION}")
-    _, document, items, pairs, state = fields
+    _, document, items, pairs, marks, state = fields
     logs: dict[int, LogBase] = {}
     for item in items:
         base = _read_base(document, item)
@@ -138,7 +142,15 @@ def decode_clone(data: bytes) -> Clone:
         clocks = from_pairs(pairs)
     except ValueError as error:
         raise CloneError(f"its clocks: {error}", document=document) from error
-    return Clone(document, logs, clocks, state)
+    clamps: dict[tuple[int, int], int] = {}
+    for mark in marks:
+        if type(mark) is not list or list(map(type, mark)) != [int, int, int]:
+            raise CloneError("a clamp in it is none", document=document)
+        replica, seq, clamp = mark
+        if replica not in logs or not 0 < seq <= logs[replica].seq or not 0 < clamp <= CLAMP_MAX:
+            raise CloneError("a clamp in it is none", document=document)
+        clamps[replica, seq] = clamp
+    return Clone(document, logs, clocks, clamps, state)
 
 
 def _read_base(document: str, item: Any) -> LogBase:

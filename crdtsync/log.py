@@ -26,6 +26,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from crdtsync.codec import FLAT, check_value, decode, decode_all, encode
+from crdtsync.envelope import (
+    NEUTRAL_VERSION,
+    Envelope,
+    is_neutral,
+    is_wrapped,
+    unwrap,
+    wrap,
+)
 from crdtsync.errors import (
     BrokenChainError,
     CodecError,
@@ -39,6 +47,8 @@ from crdtsync.limits import Limits
 __all__ = [
     "EMPTY_HEAD",
     "EMPTY_UPDATE",
+    "ERASED",
+    "REFUSED",
     "VERSION",
     "Cursor",
     "Dependency",
@@ -48,28 +58,20 @@ __all__ = [
     "decode_entries",
     "decode_entry",
     "hash_of",
-    "is_refused",
-    "is_sealed",
     "make_entry",
+    "with_clamp",
     "with_seal",
 ]
 
 VERSION = 1
-REFUSED_VERSION = 0
-"""In place of the version in an entry of which only the header is left."""
-REFUSED = "refused"
-"""Under this name the `extra` of such an entry says why."""
+REFUSED, ERASED = "refused", "erased"
+"""Under one of these names the `extra` of such an entry says why."""
 HASH_BYTES = 32
 EMPTY_UPDATE = b"\x00\x00"
 """A Yjs v1 update without structs and without deletions."""
 
 _TYPES = [int, str, int, int, bytes, list, int, int, str, dict, bytes, dict]
-SEAL_BYTES = 64
-_SEALED = b"\x82"  # an array of two: the entry, and the byte string of the seal
-_SEAL_HEAD = bytes([0x58, SEAL_BYTES])
-_SEAL_OVERHEAD = 1 + len(_SEAL_HEAD) + SEAL_BYTES
-_REFUSED_MARK = bytes([REFUSED_VERSION])
-_REFUSED_TYPES = [*_TYPES[:9], bytes, *_TYPES[10:]]  # the hash stands where the arguments were
+_NEUTRAL_TYPES = [*_TYPES[:9], bytes, *_TYPES[10:]]  # the hash stands where the arguments were
 _SEQ_MAX = 2**53
 _DEPTH_AROUND_VALUES = 2  # the entry and its arguments
 _DEPTH_DECODED_MAX = 1000  # the decoder has seen to the depth
@@ -112,9 +114,11 @@ class Cursor(NamedTuple):
 class Entry(NamedTuple):
     """One action as it stands in a log.
 
-    `data` is its bytes as they are stored and sent, `hash` their SHA-256 without a seal; of a
-    refused entry, the SHA-256 of what it was before (see `crdtsync.refusal`). `seal` is its
-    author's signature, if it bears one: it covers all of the log up to here (`crdtsync.seal`).
+    `data` is its bytes as they are stored and sent, `hash` their SHA-256 without what others have
+    put around them; of a refused or erased entry, the SHA-256 of what it was before (see
+    `crdtsync.refusal`). `seal` is its author's signature, if it bears one: it covers all of the log
+    up to here (`crdtsync.seal`). `clamp` is a server's, if its author's clock was far ahead
+    (`crdtsync.marks`).
     """
 
     document: str
@@ -131,6 +135,12 @@ class Entry(NamedTuple):
     data: bytes
     hash: bytes
     seal: bytes | None = None
+    clamp: int | None = None
+
+    @property
+    def when(self) -> int:
+        """The time that counts: the author's, or an earlier one where a server has clamped it."""
+        return self.time if self.clamp is None else self.clamp
 
     @property
     def user(self) -> str | None:
@@ -140,8 +150,13 @@ class Entry(NamedTuple):
 
     @property
     def refusal(self) -> str | None:
-        """Why the entry is kept without effect; None if it is as its author wrote it."""
-        return self.extra.get(REFUSED, "") if is_refused(self.data) else None
+        """Why the entry was refused, so that it is kept without effect; None if it was not."""
+        return self.extra.get(REFUSED) if is_neutral(self.data) else None
+
+    @property
+    def erasure(self) -> str | None:
+        """Why the entry's content was erased; None if it was not."""
+        return self.extra.get(ERASED) if is_neutral(self.data) else None
 
 
 def make_entry(
@@ -188,7 +203,7 @@ def make_entry(
     data = encode(fields, flat=flat)
     if len(data) > limits.argument_bytes_max or len(data) > limits.entry_bytes_max:
         _check_size(name, arguments, data, limits)
-    return _new(Entry, (*fields[1:], data, hashlib.sha256(data).digest(), None))
+    return _new(Entry, (*fields[1:], data, hashlib.sha256(data).digest(), None, None))
 
 
 def _check_size(name: str, arguments: dict[str, Any], data: bytes, limits: Limits) -> None:
@@ -207,9 +222,9 @@ def decode_entry(data: bytes, limits: Limits = _LIMITS) -> Entry:
     Raises:
         MalformedEntryError: the bytes are not an entry of a version we know, or too large.
     """
-    if data[:1] == _SEALED:
-        bare, seal = _unseal(data)
-        return decode_entry(bare, limits)._replace(data=data, seal=seal)
+    if is_wrapped(data):
+        envelope = unwrap(data)
+        return _enveloped(decode_entry(envelope.entry, limits), data, envelope)
     if len(data) > limits.entry_bytes_max:
         raise MalformedEntryError(
             f"{len(data):,} bytes, more than entry_bytes_max={limits.entry_bytes_max:,}"
@@ -232,8 +247,8 @@ def decode_entries(datas: Sequence[bytes], limits: Limits = _LIMITS) -> Iterator
 
 
 def _decode_group(datas: Sequence[bytes], limits: Limits) -> Iterator[Entry]:
-    if any(data[:1] == _SEALED for data in datas):
-        return _decode_sealed_group(datas, limits)
+    if any(map(is_wrapped, datas)):
+        return _decode_wrapped_group(datas, limits)
     if max(map(len, datas)) <= min(_SMALL_BYTES_MAX, limits.entry_bytes_max):
         with contextlib.suppress(CodecError):  # at least one of them is at fault: see which one
             decoded = decode_all(datas, depth_max=limits.depth_max + _DEPTH_AROUND_VALUES)
@@ -241,49 +256,61 @@ def _decode_group(datas: Sequence[bytes], limits: Limits) -> Iterator[Entry]:
     return map(decode_entry, datas, itertools.repeat(limits))
 
 
-def _decode_sealed_group(datas: Sequence[bytes], limits: Limits) -> Iterator[Entry]:
+def _decode_wrapped_group(datas: Sequence[bytes], limits: Limits) -> Iterator[Entry]:
     bare: list[bytes] = []
-    seals: dict[int, bytes] = {}
+    envelopes: dict[int, Envelope] = {}
     failure: MalformedEntryError | None = None
     for index, data in enumerate(datas):
-        if data[:1] == _SEALED:
+        if is_wrapped(data):
             try:
-                data, seals[index] = _unseal(data)  # noqa: PLW2901 - the same entry, bare
+                envelopes[index] = unwrap(data)
             except MalformedEntryError as error:
                 failure = error
                 break
+            data = envelopes[index].entry  # noqa: PLW2901 - the same entry, bare
         bare.append(data)
     for index, entry in enumerate(_decode_group(bare, limits) if bare else ()):
-        seal = seals.get(index)
-        yield entry if seal is None else entry._replace(data=datas[index], seal=seal)
+        envelope = envelopes.get(index)
+        yield entry if envelope is None else _enveloped(entry, datas[index], envelope)
     if failure is not None:
         raise failure
 
 
-def _unseal(data: bytes) -> tuple[bytes, bytes]:
-    """Return a sealed entry's bare bytes, and the seal."""
-    head = data[-_SEAL_OVERHEAD + 1 : -SEAL_BYTES]
-    if len(data) <= _SEAL_OVERHEAD or head != _SEAL_HEAD or data[1:2] == _SEALED:
-        raise MalformedEntryError("what should be a sealed entry is none")
-    return data[1 : -_SEAL_OVERHEAD + 1], data[-SEAL_BYTES:]
+def _enveloped(entry: Entry, data: bytes, envelope: Envelope) -> Entry:
+    """Return an entry with what stands around it."""
+    if envelope.clamp is not None and envelope.clamp >= entry.time:
+        raise MalformedEntryError(
+            "it is clamped to no earlier time than its own",
+            document=entry.document,
+            replica=entry.replica,
+            seq=entry.seq,
+        )
+    return entry._replace(data=data, seal=envelope.seal, clamp=envelope.clamp)
 
 
 def with_seal(entry: Entry, seal: bytes) -> Entry:
-    """Return an entry that bears a seal: as stored and sent, the array of both."""
-    bare = entry.data if entry.seal is None else _unseal(entry.data)[0]
-    return entry._replace(data=_SEALED + bare + _SEAL_HEAD + seal, seal=seal)
+    """Return an entry that bears a seal."""
+    data = wrap(unwrap(entry.data)._replace(seal=seal))
+    return entry._replace(data=data, seal=seal)
+
+
+def with_clamp(entry: Entry, clamp: int | None) -> Entry:
+    """Return an entry that counts as of another time, which is earlier than its author's."""
+    assert clamp is None or 0 < clamp < entry.time
+    data = wrap(unwrap(entry.data)._replace(clamp=clamp))
+    return entry._replace(data=data, clamp=clamp)
 
 
 def _entry(fields: Any, data: bytes, limits: Limits) -> Entry:
     """Check the items of an entry."""
     hash_: bytes | None = None
     if type(fields) is not list or list(map(type, fields)) != _TYPES:
-        fields, hash_ = _refused(fields), fields[9]
+        fields, hash_ = _neutral(fields), fields[9]
     version, document, replica, seq, previous, depends, time, schema, name, args, update, extra = (
         fields
     )
     if not (
-        version == (VERSION if hash_ is None else REFUSED_VERSION)
+        version == (VERSION if hash_ is None else NEUTRAL_VERSION)
         and 0 < replica <= REPLICA_ID_MAX
         and 0 < seq <= _SEQ_MAX
         and len(previous) == HASH_BYTES
@@ -314,35 +341,26 @@ def _entry(fields: Any, data: bytes, limits: Limits) -> Entry:
             data,
             hashlib.sha256(data).digest() if hash_ is None else hash_,
             None,
+            None,
         ),
     )
 
 
-def _refused(fields: Any) -> list[Any]:
-    """Return the items of a refused entry as those of another; raise if it is none."""
-    if type(fields) is not list or list(map(type, fields)) != _REFUSED_TYPES:
+def _neutral(fields: Any) -> list[Any]:
+    """Return the items of a refused or erased entry as those of another; raise if it is none."""
+    if type(fields) is not list or list(map(type, fields)) != _NEUTRAL_TYPES:
         raise _misfit(fields)
-    if len(fields[9]) != HASH_BYTES or type(fields[11].get(REFUSED)) is not str:
+    reasons = [fields[11][name] for name in (REFUSED, ERASED) if name in fields[11]]
+    if len(fields[9]) != HASH_BYTES or list(map(type, reasons)) != [str]:
         raise _misfit(fields)
     return [*fields[:9], {}, *fields[10:]]
-
-
-def is_refused(data: bytes) -> bool:
-    """Tell whether an entry is kept without effect, given its bytes."""
-    return (data[2:3] if data[:1] == _SEALED else data[1:2]) == _REFUSED_MARK
-
-
-def is_sealed(data: bytes) -> bool:
-    """Tell whether an entry bears a seal, given its bytes."""
-    return data[:1] == _SEALED
 
 
 def hash_of(data: bytes) -> bytes:
     """Return the hash of an entry, given its bytes as they are stored."""
     with contextlib.suppress(MalformedEntryError):  # damaged: then this hash fits nothing
-        if data[:1] == _SEALED:
-            data = _unseal(data)[0]
-        if is_refused(data):
+        data = unwrap(data).entry
+        if is_neutral(data):
             return decode_entry(data).hash
     return hashlib.sha256(data).digest()
 

@@ -13,10 +13,11 @@ Read next: `crdtsync.update` (what becomes of the CRDT update), `crdtsync.log` (
 from __future__ import annotations
 
 from crdtsync.codec import encode
-from crdtsync.log import EMPTY_UPDATE, REFUSED, REFUSED_VERSION, Entry, with_seal
+from crdtsync.envelope import NEUTRAL_VERSION, unwrap, wrap
+from crdtsync.log import EMPTY_UPDATE, ERASED, REFUSED, Entry
 from crdtsync.update import neutralize
 
-__all__ = ["REASON_LENGTH_MAX", "refuse"]
+__all__ = ["REASON_LENGTH_MAX", "neutral_form", "refuse"]
 
 REASON_LENGTH_MAX = 1024
 _KEPT = ("user", "key")  # of a log's first entry: whose log it is
@@ -26,7 +27,8 @@ def refuse(entry: Entry, reason: str) -> Entry:
     """Return an entry without its effect. The same entry and reason give the same bytes.
 
     Args:
-        entry: the entry; one that is refused already is returned as it is.
+        entry: the entry. One that is refused already is returned as it is; one that was erased
+            stays that, and does not delete anything any more.
         reason: a sentence for its author.
 
     >>> from crdtsync.log import EMPTY_HEAD, make_entry
@@ -41,11 +43,25 @@ def refuse(entry: Entry, reason: str) -> Entry:
         update = neutralize(entry.update)
     except ValueError:  # nobody could apply it; nor will they what builds on it
         update = EMPTY_UPDATE
+    if entry.erasure is not None:
+        return neutral_form(entry, update, ERASED, entry.erasure)
+    return neutral_form(entry, update, REFUSED, reason)
+
+
+def neutral_form(entry: Entry, update: bytes, mark: str, reason: str) -> Entry:
+    """Return an entry's header with another update, and with a reason in place of its content.
+
+    Args:
+        entry: the entry, as it was or in such a form already.
+        update: what is left of its CRDT update.
+        mark: what was done to it: `REFUSED` or `ERASED`.
+        reason: a sentence for people.
+    """
     extra = {name: entry.extra[name] for name in _KEPT if name in entry.extra}
-    extra[REFUSED] = reason[:REASON_LENGTH_MAX]
-    data = encode(
+    extra[mark] = reason[:REASON_LENGTH_MAX]
+    bare = encode(
         (
-            REFUSED_VERSION,
+            NEUTRAL_VERSION,
             entry.document,
             entry.replica,
             entry.seq,
@@ -59,5 +75,5 @@ def refuse(entry: Entry, reason: str) -> Entry:
             extra,
         )
     )
-    refused = entry._replace(arguments={}, update=update, extra=extra, data=data, seal=None)
-    return refused if entry.seal is None else with_seal(refused, entry.seal)
+    data = wrap(unwrap(entry.data)._replace(entry=bare))
+    return entry._replace(arguments={}, update=update, extra=extra, data=data)

@@ -15,10 +15,11 @@ Who *uses* the replica is what its log says, and the server's word for it: the s
 begin only with the user whom it has authenticated, and with the key that answered its challenge.
 
 **A malicious server can** keep entries back, show an old state, tell some devices more than others,
-refuse actions, and invent devices: logs under replica ids that nobody has seen, with keys of its
-own, in the name of any user. A snapshot that it gives is its own word, too: seals speak of entries
-only. Whoever holds a log's first entry, or has its replica's key from another document, has that
-key for good, and is safe from what follows.
+put marks on entries (`crdtsync.marks`), and invent devices: logs under replica ids that nobody has
+seen, with keys of its own, in the name of any user. A mark may refuse an entry, erase it along with
+whatever it is then said to have deleted, or have it count as older than it is. A snapshot that it
+gives is its own word, too: seals speak of entries only. Whoever holds a log's first entry, or has
+its replica's key from another document, has that key for good, and is safe from what follows.
 
 **It cannot**, in the log of a device whose key is held: write or alter an entry, leave one out
 between two that it shows, change their order, move them to another document or replica, exchange

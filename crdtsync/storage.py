@@ -42,11 +42,17 @@ class StoreFile:
     """
 
     def __init__(
-        self, path: str, connection: apsw.Connection, lock: apsw.Connection | None
+        self,
+        path: str,
+        connection: apsw.Connection,
+        lock: apsw.Connection | None,
+        *,
+        lengthened: bool,
     ) -> None:
         self.path = path
         self.connection = connection
         self._lock = lock
+        self._lengthened = lengthened
 
     @contextmanager
     def transaction(self, *, durable: bool = False) -> Iterator[apsw.Connection]:
@@ -76,6 +82,20 @@ class StoreFile:
                     connection.pragma("synchronous", ordinary)
         except apsw.Error as error:
             raise self.error(error) from error
+
+    def scrub(self) -> None:
+        """Let nothing be left, in the file or beside it, of what was overwritten or deleted.
+
+        In the file itself that is so from the commit on. What stays is the log of writes, which is
+        emptied here, unless another process reads from it at this moment.
+
+        Raises:
+            StorageError: it could not be emptied. What was committed is committed.
+        """
+        with self.errors(), contextlib.suppress(apsw.BusyError):
+            self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            if self._lengthened:
+                _lengthen_log(self.connection)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -125,6 +145,7 @@ def open_file(
     if read_only and not os.path.exists(path):
         raise StorageError("there is no such file", path=path)
     lock = None if in_memory or read_only else _take_lock(path)
+    lengthened = durability == "power" and lock is not None
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     if lock is not None:
         _make_private(path)
@@ -135,10 +156,12 @@ def open_file(
         _check_format(connection, path, kind, new_allowed=not read_only)
         if not read_only:
             connection.pragma("journal_mode", "WAL")
+            # What is erased must not be found in the file. Logs hardly ever delete anything.
+            connection.pragma("secure_delete", True)
             connection.pragma("synchronous", _SYNCHRONOUS[durability])
             connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES[durability])
             connection.execute(schema)
-            if durability == "power" and not in_memory:
+            if lengthened:
                 _lengthen_log(connection)
     except BaseException as error:
         if connection is not None:
@@ -148,7 +171,7 @@ def open_file(
         if isinstance(error, apsw.Error):
             raise _explain(error, path) from error
         raise
-    return StoreFile(path, connection, lock)
+    return StoreFile(path, connection, lock, lengthened=lengthened)
 
 
 def _make_private(path: str) -> None:

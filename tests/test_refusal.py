@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync.codec import decode, encode
+from crdtsync.envelope import is_neutral
 from crdtsync.errors import MalformedEntryError
 from crdtsync.log import (
     EMPTY_HEAD,
@@ -19,7 +20,6 @@ from crdtsync.log import (
     decode_entries,
     decode_entry,
     hash_of,
-    is_refused,
     make_entry,
 )
 from crdtsync.refusal import REASON_LENGTH_MAX, refuse
@@ -48,7 +48,7 @@ def test_header_and_hash_stay_and_the_content_is_gone() -> None:
     assert refused[:6] == entry[:6]
     assert (refused.name, refused.arguments, refused.refusal) == ("write", {}, "not here")
     assert b"secret" not in refused.data
-    assert (entry.refusal, is_refused(entry.data), is_refused(refused.data)) == (None, False, True)
+    assert (entry.refusal, is_neutral(entry.data), is_neutral(refused.data)) == (None, False, True)
     assert hash_of(entry.data) == hash_of(refused.data) == entry.hash
 
 

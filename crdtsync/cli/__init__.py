@@ -12,6 +12,7 @@ from crdtsync.cli.compare import compare
 from crdtsync.cli.connections import connections
 from crdtsync.cli.demo import demo
 from crdtsync.cli.devices import devices
+from crdtsync.cli.erase import erase
 from crdtsync.cli.log import log
 from crdtsync.cli.output import CommandGroup
 from crdtsync.cli.serve import serve
@@ -35,5 +36,5 @@ def main() -> None:
     """
 
 
-for _command in (demo, serve, show, log, verify, compare, devices, connections):
+for _command in (demo, serve, show, log, verify, compare, devices, connections, erase):
     main.add_command(_command)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from crdtsync.cli.output import EXIT_DIFFERENT, console, json_option, replica_name, write_json
-from crdtsync.server.backends.operator import list_connections, retire_connection
+from crdtsync.server.backends.outside import list_connections, retire_connection
 from crdtsync.server.records import KnownConnection
 
 __all__ = ["connections"]

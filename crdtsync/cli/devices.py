@@ -8,7 +8,7 @@ import click
 
 from crdtsync.cli.output import EXIT_DIFFERENT, console, json_option, replica_name, write_json
 from crdtsync.cli.show import STORE
-from crdtsync.server.backends.sqlite import list_devices, revoke_device
+from crdtsync.server.backends.outside import list_devices, revoke_device
 
 __all__ = ["devices"]
 

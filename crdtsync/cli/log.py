@@ -62,7 +62,7 @@ def _as_json(entry: Entry, document: Document) -> dict[str, object]:
         "replica": replica_name(entry.replica),
         "seq": entry.seq,
         "user": document.log.user_of(entry.replica),
-        "time": iso_time(entry.time),
+        "time": iso_time(entry.when),
         "action": entry.name,
         "arguments": entry.arguments,
         "bytes": len(entry.data),
@@ -71,7 +71,16 @@ def _as_json(entry: Entry, document: Document) -> dict[str, object]:
             {"replica": replica_name(found.replica), "seq": found.seq}
             for found in entry.dependencies
         ],
+        **_marks(entry),
     }
+
+
+def _marks(entry: Entry) -> dict[str, str]:
+    """Return what a server has made of an entry, if anything."""
+    marks = {"refused": entry.refusal, "erased": entry.erasure}
+    if entry.clamp is not None:
+        marks["its clock"] = iso_time(entry.time)
+    return {mark: said for mark, said in marks.items() if said is not None}
 
 
 def _table(document: Document, entries: Iterable[Entry]) -> Table:
@@ -98,11 +107,12 @@ def _rows(document: Document, entries: Iterable[Entry]) -> Iterator[tuple[Text |
         arguments = ", ".join(f"{name}={value!r}" for name, value in entry.arguments.items())
         if len(arguments) > _ARGUMENT_LENGTH_MAX:
             arguments = arguments[:_ARGUMENT_LENGTH_MAX] + "…"
+        details = [arguments, *(f"[{mark}: {said}]" for mark, said in _marks(entry).items())]
         yield (
-            to_datetime(entry.time).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
+            to_datetime(entry.when).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             Text(document.log.user_of(entry.replica) or ""),
             replica_name(entry.replica)[-_REPLICA_DIGITS:],
             str(entry.seq),
             Text(entry.name),
-            Text(arguments),
+            Text(" ".join(filter(None, details))),
         )

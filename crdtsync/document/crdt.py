@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pycrdt
 
-__all__ = ["apply_updates", "clocks", "is_crdt_failure"]
+__all__ = ["apply_updates", "clocks", "is_crdt_failure", "panics_as_errors"]
 
 
 def clocks(doc: pycrdt.Doc[Any]) -> dict[int, int]:
@@ -39,6 +40,20 @@ def apply_updates(doc: pycrdt.Doc[Any], updates: Iterable[bytes]) -> None:
         assert inner is not None
         for update in updates:
             apply(inner, update)
+
+
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """Raise a failure inside the CRDT library's Rust core as a RuntimeError.
+
+    As it comes it is no `Exception`, and would end whatever runs beside it too.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(error, Exception) or not is_crdt_failure(error):
+            raise
+        raise RuntimeError(f"the CRDT library has failed: {error}") from error
 
 
 def is_crdt_failure(error: BaseException) -> bool:

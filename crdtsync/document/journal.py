@@ -75,6 +75,11 @@ class Journal(Loadable, Protocol):
     acknowledged: int
 
     @property
+    def clamps(self) -> Mapping[tuple[int, int], int]:
+        """The times as of which clamped entries count, by (replica, seq). Kept up to date."""
+        ...
+
+    @property
     def users(self) -> Mapping[int, str]:
         """Who uses each replica, as far as known."""
         ...

@@ -68,7 +68,7 @@ class LiveDocument:
         self.journal = journal
         self.observers = Observers()
         self._schema_version = schema_version
-        self.view = View(schema, journal.users, schema_version)
+        self.view = View(schema, journal.users, schema_version, journal.clamps)
         self._action: Action | None = None
         self._announced = False
         self._newest_schema = schema_version
@@ -317,6 +317,17 @@ class LiveDocument:
         except BaseException:
             self._closed = True  # what it shows, and writes under, is not so any more
             raise
+
+    def reorder(self, entries: Sequence[Entry]) -> None:
+        """Decide anew where entries wrote that count as of another time now."""
+        if self._action is not None:
+            self._stale = True
+            self._deferred.extend(entries)
+            return
+        written = {(entry.replica, entry.seq) for entry in entries}
+        effects = self.view.reorder(written, tell=bool(self.observers))
+        if self.observers:
+            self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
 
     def _look_ahead(self, entries: Sequence[Entry]) -> None:
         """Say it once if others are ahead of us."""

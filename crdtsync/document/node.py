@@ -9,10 +9,11 @@ only when the action commits, so a failed action leaves nothing to undo.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from crdtsync.document.path import Path, split
-from crdtsync.document.slots import Slot, newest, read_slots, unseen
+from crdtsync.document.slots import NO_CLAMPS, Clamps, Slot, newest, read_slots, unseen
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
@@ -101,17 +102,26 @@ class SlotNode(Node):
         self.pairs: Pairs = ()
         self._slots: tuple[Slot, ...] | None = None
 
+    @property
+    def clamps(self) -> Clamps:
+        """The times as of which clamped entries count."""
+        return NO_CLAMPS if self.owner is None else self.owner.view.clamps
+
     def slots(self) -> tuple[Slot, ...]:
         """Return the slots that count, in canonical order (time, replica)."""
         slots = self._slots
         if slots is None:
-            slots = self._slots = self.live(read_slots(self.pairs))
+            slots = self._slots = self.live(read_slots(self.pairs, self.clamps))
         return slots
 
     def stored(self) -> tuple[Slot, ...]:
         """Return all slots of the path, those included that do not count."""
         slots = self.slots()
-        return slots if len(slots) == len(self.pairs) else read_slots(self.pairs)
+        return slots if len(slots) == len(self.pairs) else read_slots(self.pairs, self.clamps)
+
+    def has_read(self, written: AbstractSet[tuple[int, int]]) -> bool:
+        """Tell whether somebody has looked here at what one of some entries wrote."""
+        return any((slot.replica, slot.seq) in written for slot in self._slots or ())
 
     def live(self, stored: tuple[Slot, ...]) -> tuple[Slot, ...]:
         """Return which of the stored slots count: one for each replica."""

@@ -39,6 +39,6 @@ def view_at(
 ) -> View:
     """Return the view of the entries that a state vector covers."""
     material = materialize(_PastLog(journal, vector))
-    view = View(schema, journal.users, schema_version)
+    view = View(schema, journal.users, schema_version, journal.clamps)
     view.show(material.doc, material.slots)
     return view

@@ -21,26 +21,25 @@ from crdtsync.document.presence import seen_by
 from crdtsync.document.schema import Schema
 from crdtsync.document.slots import ROOT, Slot, decode_slot, encode_slot, path_of, slot_key
 from crdtsync.log import Entry
-from crdtsync.update import Moves, reauthor
+from crdtsync.update import Deletion, Moves, read_parts, reauthor, write
+from crdtsync.update.encoding import encoded
 from crdtsync.update.reader import (
     DELETED,
     FLAGS,
     KEY,
     LEFT,
     NEIGHBOURS,
-    Deletion,
+    VALUES,
     Reader,
     Section,
     Struct,
 )
-from crdtsync.update.writer import encoded, write
 from crdtsync.vector import join, to_pairs
 
 __all__ = ["Reauthor"]
 
 _ROOT_KEY = (1, ROOT.encode())
 _BYTES = b"\x01\x74"  # one value, and it is bytes
-_VALUES = 8
 
 
 class _Known(NamedTuple):
@@ -79,7 +78,7 @@ class Reauthor:
         Raises:
             ValueError: its update cannot be read.
         """
-        section, _ = _read(entry.update)
+        section, _ = read_parts(entry.update)
         if section is None:
             return
         if entry.replica == self.replica:
@@ -103,7 +102,7 @@ class Reauthor:
         """
         self._firsts.setdefault(entry.replica, entry.seq)
         self._numbers.setdefault(entry.replica, []).append(seq)
-        section, deletions = _read(entry.update)
+        section, deletions = read_parts(entry.update)
         if section is not None:
             section, deletions = self._with_slots(section, deletions, seq)
         return write(*reauthor(section, deletions, self._moves))
@@ -217,12 +216,6 @@ class Reauthor:
         return seen
 
 
-def _read(update: bytes) -> tuple[Section | None, list[Deletion]]:
-    reader = Reader(update)
-    section = reader.section() if reader.number() else None
-    return section, reader.deletions()
-
-
 def _placed(section: Section) -> Iterator[tuple[tuple[int, int], Struct]]:
     """Yield the structs of a section with their ids."""
     clock = section.clock
@@ -233,6 +226,6 @@ def _placed(section: Section) -> Iterator[tuple[tuple[int, int], Struct]]:
 
 def _slot(key: str, struct: Struct) -> Slot | None:
     """Return the slot that a struct holds; None where it holds something else."""
-    if struct.info & ~FLAGS != _VALUES or not struct.content.startswith(_BYTES):
+    if struct.info & ~FLAGS != VALUES or not struct.content.startswith(_BYTES):
         return None
     return decode_slot(key, Reader(struct.content[len(_BYTES) :]).blob())

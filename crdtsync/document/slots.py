@@ -22,7 +22,8 @@ and those that it deleted come back. Two things see to that.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 from crdtsync.codec import DEPTH_MAX, FLAT, check_value, decode, encode
 from crdtsync.errors import CodecError
@@ -31,7 +32,9 @@ from crdtsync.strategy import Base
 from crdtsync.vector import from_pairs, join, to_pairs
 
 __all__ = [
+    "NO_CLAMPS",
     "ROOT",
+    "Clamps",
     "Slot",
     "decode_slot",
     "encode_slot",
@@ -46,6 +49,10 @@ __all__ = [
 ROOT = "slots"
 """Name of the root map that holds all slots."""
 _PLAIN_ITEMS = 3
+
+Clamps: TypeAlias = Mapping[tuple[int, int], int]
+"""The times as of which clamped entries count, by (replica, seq); see `crdtsync.marks`."""
+NO_CLAMPS: Clamps = MappingProxyType({})
 
 
 class Slot(NamedTuple):
@@ -134,13 +141,24 @@ def _read_more(
     return Base(value, time), schema, seen
 
 
-def read_slots(pairs: Sequence[tuple[str, bytes]]) -> tuple[Slot, ...]:
-    """Decode a path's slots, in the order of time, replica and number."""
-    if len(pairs) == 1:
+def read_slots(pairs: Sequence[tuple[str, bytes]], clamps: Clamps = NO_CLAMPS) -> tuple[Slot, ...]:
+    """Decode a path's slots, in the order of time, replica and number.
+
+    Args:
+        pairs: their keys and bytes.
+        clamps: the times that count in place of those in the bytes.
+    """
+    if len(pairs) == 1 and not clamps:
         only = decode_slot(*pairs[0])
         return () if only is None else (only,)
     slots = [slot for slot in (decode_slot(*pair) for pair in pairs) if slot is not None]
+    if clamps:
+        slots = [_clamped(slot, clamps.get((slot.replica, slot.seq))) for slot in slots]
     return tuple(sorted(slots, key=_canonical))
+
+
+def _clamped(slot: Slot, clamp: int | None) -> Slot:
+    return slot if clamp is None else slot._replace(time=min(clamp, slot.time))
 
 
 def _canonical(slot: Slot) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, TypeAlias
 
 import pycrdt
@@ -22,7 +23,7 @@ from crdtsync.document.path import Path
 from crdtsync.document.record import NATIVE_KINDS, SLOT_KINDS, PresenceNode, RecordNode
 from crdtsync.document.rich_text import RichTextNode
 from crdtsync.document.schema import FieldSpec, Schema
-from crdtsync.document.slots import ROOT, Slot, path_of
+from crdtsync.document.slots import NO_CLAMPS, ROOT, Clamps, Slot, path_of
 from crdtsync.document.table import TableNode
 from crdtsync.document.text import TextNode
 from crdtsync.document.value import ValueNode
@@ -58,6 +59,7 @@ class View:
         schema: what its class declares.
         users: who uses each replica.
         schema_version: of the class.
+        clamps: the times as of which clamped entries count.
 
     Attributes:
         doc: the CRDT document.
@@ -72,8 +74,15 @@ class View:
         column_tables: tables with fields in which their records are decided together.
     """
 
-    def __init__(self, schema: Schema, users: Mapping[int, str], schema_version: int) -> None:
+    def __init__(
+        self,
+        schema: Schema,
+        users: Mapping[int, str],
+        schema_version: int,
+        clamps: Clamps = NO_CLAMPS,
+    ) -> None:
         self.users = users
+        self.clamps = clamps
         self.contested: dict[ValueNode, None] = {}
         self.unheard: dict[NativeNode, None] = {}
         self.changed: dict[NativeNode, None] = {}
@@ -129,7 +138,7 @@ class View:
             if owner == ANNOUNCEMENTS:
                 found = AnnouncementNode(path, self.rejudge)
             else:
-                found = SlotNode(path, None)
+                found = _UndeclaredNode(path, self.clamps)
             self._undeclared[path] = found
         return found
 
@@ -217,6 +226,20 @@ class View:
         self.changed.clear()
         return effects._replace(paths=tuple(paths))
 
+    def reorder(self, written: AbstractSet[tuple[int, int]], *, tell: bool) -> Effects:
+        """Decide anew where entries wrote that count as of another time now.
+
+        Args:
+            written: their replicas and numbers.
+            tell: whether anybody wants to know what that changes.
+        """
+        nodes = itertools.chain(self.root.slot_nodes(), self.undeclared())
+        # Not the same tuple: by that it is told what records claim anew.
+        installs: Installs = {
+            node: (tuple(iter(node.pairs)), None) for node in nodes if node.has_read(written)
+        }
+        return self.install(installs, tell=tell)
+
     def install(self, installs: Installs, *, tell: bool) -> Effects:
         """Let nodes take over what is now stored.
 
@@ -279,6 +302,20 @@ class View:
     def is_contested(self, node: ValueNode) -> bool:
         """Tell whether a field has several live writes, in a record that exists."""
         return len(node.pairs) > 1 and len(node.slots()) > 1 and node.is_shown()
+
+
+class _UndeclaredNode(SlotNode):
+    """State of a path that the schema does not know."""
+
+    __slots__ = ("_clamps",)
+
+    def __init__(self, path: str, clamps: Clamps) -> None:
+        super().__init__(path, None)
+        self._clamps = clamps
+
+    @property
+    def clamps(self) -> Clamps:
+        return self._clamps
 
 
 def _merged(pairs: Pairs, changes: Mapping[str, bytes | None]) -> Pairs:

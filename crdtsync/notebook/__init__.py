@@ -1,8 +1,8 @@
 """Rich displays for notebooks: documents, logs, conflicts and state vectors, as people see them.
 
 Most of it needs no call: what stands in a cell's last line is shown. `show` is for what is a plain
-Python object, `causal_graph` draws who had seen what, and `crdtsync.notebook.live` and
-`crdtsync.notebook.explorer` follow a document as it changes (they need the extra `notebook`).
+Python object, `causal_graph` draws who had seen what, and `crdtsync.notebook.live` follows a
+document as it changes (it needs the extra `notebook`).
 
 Everything that is shown is escaped and bounded: a hostile title is text, and a document of a
 million records is a table of fifty, with a count.

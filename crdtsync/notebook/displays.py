@@ -154,7 +154,7 @@ def _log(log: Log) -> Markup:
                 log.user_of(action.entry.replica),
                 places[action.entry.replica],
             ),
-            clock_time(action.entry.time),
+            clock_time(action.entry.when),
             action.name,
             _arguments(action),
         )
@@ -187,7 +187,7 @@ def _entry(entry: Entry) -> Markup:
         ("document", entry.document),
         ("replica", tag("code", f"{entry.replica:x}")),
         ("number", f"{entry.seq:,}"),
-        ("when (UTC)", clock_time(entry.time)),
+        ("when (UTC)", clock_time(entry.when)),
         ("arguments", value_html(entry.arguments)),
         ("hash", tag("code", entry.hash.hex())),
         ("sealed", "yes" if entry.seal else "no"),

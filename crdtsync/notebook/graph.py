@@ -112,7 +112,7 @@ def _dot(
 ) -> Markup:
     entry = action.entry
     x, y = spots[entry.replica, entry.seq]
-    said = join([cut(action.name, 60), f" — entry {entry.seq:,} at ", shown_time(entry.time)])
+    said = join([cut(action.name, 60), f" — entry {entry.seq:,} at ", shown_time(entry.when)])
     refused = entry.refusal is not None
     return tag(
         "circle",

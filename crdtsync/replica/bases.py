@@ -32,7 +32,8 @@ CREATE TABLE IF NOT EXISTS bases(
     state BLOB NOT NULL,
     clocks BLOB NOT NULL,
     slots BLOB NOT NULL,
-    digest BLOB NOT NULL
+    digest BLOB NOT NULL,
+    stale INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS clones(
     document INTEGER PRIMARY KEY,
@@ -124,9 +125,21 @@ class BaseTable:
         )
         digest = hashlib.sha256(b"".join(parts)).digest()
         self._connection.execute(
-            "INSERT OR REPLACE INTO bases VALUES(?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO bases(document, position, logs, state, clocks, slots, digest) "
+            "VALUES(?, ?, ?, ?, ?, ?, ?)",
             (document, base.position, *parts, digest),
         )
+
+    def is_stale(self, document: int) -> bool:
+        """Tell whether something in the state was erased since, so that it must be replaced."""
+        rows = self._connection.execute(
+            "SELECT 1 FROM bases WHERE document = ? AND stale = 1", (document,)
+        )
+        return any(True for _ in rows)
+
+    def make_stale(self, document: int) -> None:
+        """Note that something in the state was erased since. Call it inside a transaction."""
+        self._connection.execute("UPDATE bases SET stale = 1 WHERE document = ?", (document,))
 
     def _damaged(self, error: Exception) -> StorageError:
         return StorageError(

@@ -105,7 +105,7 @@ def base_logs(
                 return None
             key = prover.key_of(replica)
             log = LogBase(
-                replica, seq, entry.hash, entry.time, True, users.get(replica), key, entry.seal
+                replica, seq, entry.hash, entry.when, True, users.get(replica), key, entry.seal
             )
         logs[replica] = log._replace(tip=replica in tips)
     return logs

@@ -11,9 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from crdtsync.document.erasure import check_inert
+from crdtsync.envelope import is_marked, is_neutral
 from crdtsync.errors import EntryError, ForkError, MalformedEntryError, SequenceGapError
 from crdtsync.limits import Limits
 from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, decode_entries
+from crdtsync.marks import reconciled
 from crdtsync.proof import Prover
 from crdtsync.structs import check_structs
 
@@ -26,13 +29,15 @@ class Admitted(NamedTuple):
     Attributes:
         entries: those that can be stored now, in causal order.
         heads: the ends of the logs that they are in.
-        refused: entries that are held already, and are to have no effect any more.
+        marked: entries that are held already, and have come with a mark.
+        stale: something below where the logs begin was erased.
         failure: why it stopped before the end, if it did.
     """
 
     entries: list[Entry]
     heads: dict[int, Head]
-    refused: list[Entry]
+    marked: list[Entry]
+    stale: bool
     failure: EntryError | None
 
 
@@ -91,7 +96,7 @@ class Inbox:
                 self._release(batch)
         except EntryError as error:
             failure = failure or error
-        return Admitted(batch.entries, batch.ends(), batch.refused, failure)
+        return Admitted(batch.entries, batch.ends(), batch.marked, batch.stale, failure)
 
     def _proved(
         self, datas: Sequence[bytes], prover: Prover, heads: Mapping[int, Head]
@@ -143,12 +148,13 @@ class Inbox:
             check_structs(entry)
             return True
         if batch.is_below(entry.replica, entry.seq):
+            batch.stale = batch.stale or entry.erasure is not None
             return False
         if entry.seq <= head.seq:
             if batch.hash_at(entry.replica, entry.seq) != entry.hash:
                 raise _fork(entry, batch)
-            if entry.refusal is not None:
-                batch.refuse(entry)
+            if is_marked(entry.data):
+                batch.mark(entry)
             return False
         check_structs(entry)
         if entry.seq > head.seq + 1 or (entry.dependencies and not has_past(entry, batch)):
@@ -159,8 +165,10 @@ class Inbox:
 
     def _hold(self, entry: Entry) -> None:
         rivals = self._held.setdefault(entry.replica, {}).setdefault(entry.seq, [])
-        if any(rival.hash == entry.hash for rival in rivals):
-            return
+        for index, rival in enumerate(rivals):
+            if rival.hash == entry.hash:
+                rivals[index] = reconciled(rival, entry, from_server=True)
+                return
         rivals.append(entry)
         self._held_count += 1
         self._held_bytes += len(entry.data)
@@ -241,8 +249,9 @@ class Batch:
 
     Attributes:
         entries: the new ones, in causal order.
-        refused: those that come in place of entries that are stored.
+        marked: those that have come with a mark, and are stored already.
         is_below: tells which entries are below where the logs begin.
+        stale: something there was erased.
     """
 
     def __init__(
@@ -252,26 +261,43 @@ class Batch:
         is_below: Callable[[int, int], bool],
     ) -> None:
         self.is_below = is_below
+        self.stale = False
         self.entries: list[Entry] = []
-        self.refused: list[Entry] = []
+        self.marked: list[Entry] = []
         self._by_log: defaultdict[int, list[Entry]] = defaultdict(list)
         self._heads = heads
         self._hash_of = hash_of
 
     def add(self, entry: Entry) -> None:
-        """Take in an entry that follows."""
+        """Take in an entry that follows.
+
+        Raises:
+            MalformedEntryError: it was refused or erased, but still writes something.
+        """
+        self._check(entry)
         self.entries.append(entry)
         self._by_log[entry.replica].append(entry)
 
-    def refuse(self, entry: Entry) -> None:
-        """Take in the refused form of an entry that is held already."""
+    def mark(self, entry: Entry) -> None:
+        """Take in an entry that is held already, and has come with a mark.
+
+        Raises:
+            MalformedEntryError: it was refused or erased, but still writes something.
+        """
+        self._check(entry)
         stored = self._heads.get(entry.replica, EMPTY_HEAD).seq
         if entry.seq <= stored:
-            self.refused.append(entry)
+            self.marked.append(entry)
             return
         new = self._by_log[entry.replica]
-        before, new[entry.seq - stored - 1] = new[entry.seq - stored - 1], entry
-        self.entries[self.entries.index(before)] = entry
+        before = new[entry.seq - stored - 1]
+        new[entry.seq - stored - 1] = after = reconciled(before, entry, from_server=True)
+        self.entries[self.entries.index(before)] = after
+
+    def _check(self, entry: Entry) -> None:
+        if entry.extra and is_neutral(entry.data):
+            heads = {**self._heads, **self.ends()}
+            check_inert(entry, {replica: head.seq for replica, head in heads.items()})
 
     def ends(self) -> dict[int, Head]:
         """Return the ends of the logs that the new entries are in."""

@@ -15,6 +15,7 @@ import apsw
 
 from crdtsync.clone import Resume, decode_clone
 from crdtsync.document import Snapshot
+from crdtsync.envelope import is_neutral
 from crdtsync.errors import (
     CloneError,
     CorruptLogError,
@@ -31,6 +32,7 @@ from crdtsync.log import (
     decode_entry,
     make_entry,
 )
+from crdtsync.marks import reconciled
 from crdtsync.refusal import refuse
 from crdtsync.replica.audit import STORED
 from crdtsync.replica.bases import Base, CloneTable
@@ -63,10 +65,12 @@ class Received(NamedTuple):
     Attributes:
         new: how many were stored.
         held: how many wait for entries before them.
+        clamped: how many of ours, held before, count as of an earlier time now.
     """
 
     new: int
     held: int
+    clamped: int = 0
 
 
 class Ledger:
@@ -89,7 +93,9 @@ class Ledger:
         acknowledged: number up to which they are durable at the server.
         carried: our logs of former ids that the server is not known to have whole.
         apply: is told of entries stored from elsewhere.
-        rebuild: is told of entries that have no effect any more, and of new ones with them.
+        rebuild: is told of entries that have another effect now, and of new ones with them.
+        reorder: is told of entries that count as of another time now.
+        clamps: the times as of which clamped entries count, by (replica, seq).
     """
 
     def __init__(
@@ -107,6 +113,8 @@ class Ledger:
         self.replica = store.replica
         self.apply: Callable[[Sequence[Entry]], None] | None = None
         self.rebuild: Callable[[Sequence[Entry]], None] | None = None
+        self.reorder: Callable[[Sequence[Entry]], None] | None = None
+        self.clamps: dict[tuple[int, int], int] = {}
         self._store = store
         self._clock = clock
         self._user = user
@@ -192,15 +200,19 @@ class Ledger:
             self.users.update(self._store.users(self.number))
             self.carried = self._store.carried(self.number)
             progress = self._store.progress(self.number)
+            self.clamps.clear()  # and at these
+            for replica, log in self._stored.logs.items():
+                for seq, clamp in self._store.logs.clamps(log).items():
+                    self.clamps[replica, seq] = clamp
         self.sent, self.acknowledged, self.cursor, self._known = progress
 
     def _take_head(self, entry: Entry) -> None:
         self.heads[entry.replica] = Head(entry.seq, entry.hash)
         if entry.replica in self._store.keys:
-            self._clock.resume(entry.time)
+            self._clock.resume(entry.when)
             self._seals.begin(entry)
         else:
-            self._clock.see(entry.time)
+            self._clock.see(entry.when)
 
     def audit(self) -> Iterator[Entry | CorruptLogError]:
         """Read every stored row in the order of arrival and say whether it fits where it stands."""
@@ -386,28 +398,48 @@ class Ledger:
             StorageError: nothing was stored.
         """
         prover = self._seals.prover if prove else None
-        entries, heads, refused, failure = self._inbox.admit(datas, self.heads, prover)
-        refused = [entry for entry in refused if self._has_effect(entry)]
+        entries, heads, marked, stale, failure = self._inbox.admit(datas, self.heads, prover)
+        neutral, clamped = self._changed(marked, from_server=cursor is not None)
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
-        if entries or refused or cursor != self.cursor:
+        if entries or neutral or clamped or cursor != self.cursor:
             known = self._known
             if known is None and self.replica in heads:
                 last = self._stored.last(self.replica)
                 known = 0 if last is None else last[0]
-            self._keep(entries, cursor, known, refused)
+            self._keep(entries, cursor, known, neutral, clamped)
         if entries:
-            self._follow(entries, heads, tell=not refused)
-        if refused and self.rebuild is not None:
-            self.rebuild([*refused, *entries])
+            self._follow(entries, heads, tell=not neutral)
+        if neutral and self.rebuild is not None:
+            self.rebuild([*neutral, *clamped, *entries])
+        elif clamped and self.reorder is not None:
+            self.reorder(clamped)
+        if stale:
+            with self._store.file.transaction():
+                self._store.bases.make_stale(self.number)
         if failure is not None:
             raise failure
-        return Received(len(entries), len(self._inbox))
+        ours = [entry for entry in clamped if entry.replica in self._store.keys]
+        return Received(len(entries), len(self._inbox), len(ours))
 
-    def _has_effect(self, refused: Entry) -> bool:
-        """Tell whether what is stored in place of a refused entry still has its effect."""
-        held = self._stored.at(refused.replica, refused.seq)
-        return held is not None and held.refusal is None
+    def _changed(
+        self, marked: Sequence[Entry], *, from_server: bool
+    ) -> tuple[list[Entry], list[Entry]]:
+        """Return what changes of entries that are held and have come again with a mark.
+
+        First those that have another effect now, then those that only count as of another time.
+        """
+        neutral: list[Entry] = []
+        clamped: list[Entry] = []
+        for came in marked:
+            held = self._stored.at(came.replica, came.seq)
+            if held is None:
+                continue
+            kept = reconciled(held, came, from_server=from_server)
+            if kept is not held:
+                same = (kept.extra, kept.update) == (held.extra, held.update)
+                (clamped if same else neutral).append(kept)
+        return neutral, clamped
 
     def refuse(self, replica: int, seq: int, reason: str) -> None:
         """Take the effect of an entry of ours away: the server has refused it.
@@ -423,7 +455,7 @@ class Ledger:
             StorageError: nothing was changed.
         """
         entry = self._stored.at(replica, seq)
-        if entry is None or entry.refusal is not None:
+        if entry is None or is_neutral(entry.data):
             return
         refused = [refuse(entry, reason)]
         self._keep([], self.cursor, self._known, refused)
@@ -447,7 +479,8 @@ class Ledger:
         entries: Sequence[Entry],
         cursor: Cursor | None,
         known: int | None,
-        refused: Sequence[Entry] = (),
+        neutral: Sequence[Entry] = (),
+        clamped: Sequence[Entry] = (),
     ) -> None:
         """Store entries, what is new about their logs, and how far they bring us."""
         table, number = self._store.logs, self.number
@@ -457,11 +490,15 @@ class Ledger:
             for replica in {entry.replica for entry in entries} - logs.keys():
                 logs[replica] = table.add_log(number, replica)
             table.insert_many(logs, self._position + 1, entries)
-            for entry in refused:
-                if self.wrote_after(entry.replica, entry.seq - 1):
+            erased = [entry for entry in (*entries, *neutral) if entry.erasure is not None]
+            for entry in erased:
+                table.forget_erased(logs[entry.replica], entry.seq)
+            for entry in neutral:
+                if entry.erasure is None and self.wrote_after(entry.replica, entry.seq - 1):
                     table.keep_refused(logs[entry.replica], entry.seq, entry.refusal or "")
+            for entry in (*neutral, *clamped):
                 table.replace(logs[entry.replica], entry)
-            if refused:
+            if neutral:
                 self._store.drop_snapshot(number)  # it holds their effects
             for entry in entries:
                 if entry.extra and entry.user is not None:
@@ -472,6 +509,17 @@ class Ledger:
         self._stored.logs = logs
         self.users.update(users)
         self.cursor, self._known = cursor, known
+        if erased:
+            self._store.file.scrub()
+        self._note_clamps([*entries, *neutral, *clamped])
+
+    def _note_clamps(self, entries: Sequence[Entry]) -> None:
+        """Take note of the times as of which entries count that are stored now."""
+        found = {(e.replica, e.seq): e.clamp for e in entries if e.clamp is not None}
+        self.clamps.update(found)
+        ours = [clamp for (replica, _), clamp in found.items() if replica in self._store.keys]
+        if ours:
+            self._clock.recede(max(ours))
 
     def _follow(self, entries: Sequence[Entry], heads: Mapping[int, Head], *, tell: bool) -> None:
         """Take note of entries from elsewhere that are stored now, and materialize them."""
@@ -492,13 +540,13 @@ class Ledger:
             self.apply(entries)
 
     def _see(self, entries: Sequence[Entry]) -> None:
-        if self._clock.see(max(entry.time for entry in entries)):
+        if self._clock.see(max(entry.when for entry in entries)):
             return
         for entry in entries:  # one that is far in the future must not hide the others
             if entry.replica == self.replica:
-                self._clock.resume(entry.time)
+                self._clock.resume(entry.when)
             else:
-                self._clock.see(entry.time)
+                self._clock.see(entry.when)
 
     # --- what others lack ----------------------------------------------------------------------
 
@@ -616,23 +664,41 @@ class Ledger:
             with self._store.file.transaction():
                 self._clones.forget()
             raise
-        self._begin_above(Base(self._position + 1, clone.logs), state, cursor)
+        base = Base(self._position + 1, clone.logs)
+        self._begin_above(base, state, cursor, clone.clamps)
         if self.rebuild is not None:
             self.rebuild(())
         return True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the state that the logs begin above holds what was erased: ask for another."""
+        with self._store.file.errors():
+            return self._store.bases.is_stale(self.number)
 
     def proved(self) -> None:
         """Note that the server holds all that is held here."""
         if self._history == "trim":
             self._safe = self.vector
 
-    def _begin_above(self, base: Base, state: Snapshot, cursor: Cursor | None) -> None:
+    def _begin_above(
+        self,
+        base: Base,
+        state: Snapshot,
+        cursor: Cursor | None,
+        clamps: Mapping[tuple[int, int], int] | None = None,
+    ) -> None:
         own = base.logs.get(self.replica)
         seq = 0 if own is None else own.seq
         progress = Progress(max(self.sent, seq), max(self.acknowledged, seq), cursor, self._known)
         with self._store.file.transaction(durable=True):
             self._store.bases.write(self.number, base, state)
             self._store.drop_snapshot(self.number)
+            for (replica, number), clamp in (clamps or {}).items():
+                at = self._store.logs.logs(self.number).get(replica)
+                if at is None:
+                    at = self._store.logs.add_log(self.number, replica)
+                self._store.logs.clamp(at, number, clamp)
             for log in base.logs.values():
                 if log.user is not None:
                     self._store.write_user(self.number, log.replica, log.user)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import apsw
 
+from crdtsync.envelope import is_bare
 from crdtsync.log import Entry
 
 __all__ = ["SCHEMA", "SEQ_MAX", "LogTable", "Row", "digest_of"]
@@ -41,6 +42,10 @@ CREATE TABLE IF NOT EXISTS refused(
     reason TEXT NOT NULL,
     data BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS clamps(
+    place INTEGER PRIMARY KEY,
+    clamp INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS damaged(
     place INTEGER NOT NULL,
     position INTEGER NOT NULL,
@@ -50,7 +55,8 @@ CREATE TABLE IF NOT EXISTS damaged(
 CREATE TABLE IF NOT EXISTS superseded(
     place INTEGER NOT NULL,
     position INTEGER NOT NULL,
-    data BLOB NOT NULL
+    data BLOB NOT NULL,
+    anew INTEGER NOT NULL
 );
 """
 
@@ -72,7 +78,7 @@ class Row(NamedTuple):
 
 def digest_of(entry: Entry) -> bytes:
     """Return what tells whether an entry's bytes are still those that were written."""
-    if entry.seal is None and entry.data[1]:
+    if is_bare(entry.data):
         return entry.hash[:DIGEST_BYTES]
     return hashlib.sha256(entry.data).digest()[:DIGEST_BYTES]
 
@@ -149,6 +155,9 @@ class LogTable:
                 for index, entry in enumerate(entries)
             ],
         )
+        for entry in entries:
+            if entry.clamp is not None:
+                self.clamp(logs[entry.replica], entry.seq, entry.clamp)
 
     def replace(self, log: int, entry: Entry) -> None:
         """Store an entry in place of the one of its number."""
@@ -156,6 +165,22 @@ class LogTable:
             "UPDATE entries SET digest = ?, data = ? WHERE place = ?",
             (digest_of(entry), entry.data, (log << _SEQ_BITS) | entry.seq),
         )
+        if entry.clamp is not None:
+            self.clamp(log, entry.seq, entry.clamp)
+
+    def clamp(self, log: int, seq: int, clamp: int) -> None:
+        """Note as of when an entry counts."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO clamps VALUES(?, ?)", ((log << _SEQ_BITS) | seq, clamp)
+        )
+
+    def clamps(self, log: int) -> dict[int, int]:
+        """Return the numbers of a log's clamped entries, and the times as of which they count."""
+        base = log << _SEQ_BITS
+        rows = self._connection.execute(
+            "SELECT place, clamp FROM clamps WHERE place > ? AND place <= ?", (base, base | SEQ_MAX)
+        )
+        return {place - base: clamp for place, clamp in rows}
 
     def last(self, log: int, replica: int) -> Row | None:
         """Return the newest entry of a replica's log."""
@@ -231,6 +256,16 @@ class LogTable:
             "DELETE FROM entries WHERE place > ? AND place <= ?", (base, base | upto)
         )
 
+    def forget_erased(self, log: int, seq: int) -> None:
+        """Keep nothing of what an erased entry was, under whatever id it was written before."""
+        place = (log << _SEQ_BITS) | seq
+        self._connection.execute(
+            "DELETE FROM refused WHERE place = ?1 "
+            "OR place IN (SELECT place FROM superseded WHERE anew = ?1)",
+            (place,),
+        )
+        self._connection.execute("DELETE FROM superseded WHERE anew = ?", (place,))
+
     def set_aside(self, log: int, seq: int, reason: str) -> None:
         """Move an entry to the table of damaged ones, with the reason."""
         place = (log << _SEQ_BITS) | seq
@@ -240,14 +275,23 @@ class LogTable:
         )
         self._connection.execute("DELETE FROM entries WHERE place = ?", (place,))
 
-    def supersede(self, log: int, seq: int) -> None:
-        """Move an entry to the table of those that were written anew."""
+    def supersede(self, log: int, seq: int, anew: tuple[int, int] | None = None) -> None:
+        """Move an entry to the table of those that were written anew.
+
+        Args:
+            log: where it stands.
+            seq: its number.
+            anew: log and number under which it was; None: it is another's, to come again.
+        """
         place = (log << _SEQ_BITS) | seq
+        new = place if anew is None else (anew[0] << _SEQ_BITS) | anew[1]
+        self._connection.execute("UPDATE superseded SET anew = ? WHERE anew = ?", (new, place))
         self._connection.execute(
-            "INSERT INTO superseded SELECT place, position, data FROM entries WHERE place = ?",
-            (place,),
+            "INSERT INTO superseded SELECT place, position, data, ? FROM entries WHERE place = ?",
+            (new, place),
         )
         self._connection.execute("DELETE FROM entries WHERE place = ?", (place,))
+        self._connection.execute("DELETE FROM clamps WHERE place = ?", (place,))
 
     def superseded(self, log: int) -> list[bytes]:
         """Return what was written anew of a log."""

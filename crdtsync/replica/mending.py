@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from crdtsync.document.reauthor import Reauthor
 from crdtsync.errors import ForkError
-from crdtsync.log import EMPTY_HEAD, REFUSED, Dependency, Entry, Head, make_entry
+from crdtsync.log import EMPTY_HEAD, ERASED, REFUSED, Dependency, Entry, Head, make_entry
 from crdtsync.replica.audit import STORED
 from crdtsync.replica.logs import SEQ_MAX
 from crdtsync.replica.store import Progress
@@ -105,6 +105,7 @@ class Mending:
         for author, seq in self._gone:
             entry = stored.at(author, seq)
             assert entry is not None
+            anew = None
             if author in store.keys:
                 if not head.seq and entry.user is None and user is not None:
                     entry = entry._replace(extra={**entry.extra, "user": user})
@@ -115,7 +116,8 @@ class Mending:
                     store.write_user(number, replica, new.user)
                 head = Head(new.seq, new.hash)
                 entries.append(new)
-            store.logs.supersede(stored.logs[author], seq)
+                anew = log, new.seq
+            store.logs.supersede(stored.logs[author], seq, anew)
         for author, carried in store.carried(number).items():
             upto = min(carried.upto, self.firsts.get(author, carried.upto + 1) - 1)
             store.write_carried(number, author, carried._replace(upto=upto))
@@ -150,7 +152,8 @@ class Mending:
             update = reauthor.moved(entry, seq)
         except ValueError as error:
             raise self._unreadable(entry) from error
-        extra: dict[str, Any] = {k: v for k, v in entry.extra.items() if k not in {KEY, REFUSED}}
+        left = {KEY, REFUSED, ERASED}
+        extra: dict[str, Any] = {k: v for k, v in entry.extra.items() if k not in left}
         if seq == 1 and public is not None:
             extra[KEY] = public
         return make_entry(

@@ -162,6 +162,7 @@ class Replica:
                 self._store.write_schema_description(ledger.number, description)
         live = LiveDocument(actual.__crdtsync_schema__, ledger, actual.schema_version)
         ledger.apply, ledger.rebuild = live.apply, live.rebuild
+        ledger.reorder = live.reorder
         document: D = actual._of(live)
         self._documents[name] = document
         if cls is Document:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from crdtsync.clone import LogBase
-from crdtsync.log import Entry, Head, is_sealed, with_seal
+from crdtsync.envelope import is_sealed
+from crdtsync.log import Entry, Head, with_seal
 from crdtsync.proof import Prover
 from crdtsync.replica.stored import Missing, StoredLogs
 from crdtsync.seal import make_seal

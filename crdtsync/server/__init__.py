@@ -14,12 +14,15 @@ What clients are to the server outlives their sockets: `lifecycle` is the table 
 `connections` keeps the records, `policy` says who is downgraded, `keeper` does it, and takes
 `snapshots` so that logs need not be kept for ever.
 
+Front ends that speak Yjs come in by the doors in `crdtsync.server.yjs`.
+
 No entry is decoded or encoded anywhere but at its push; nothing is queued for a connection but
 a cursor into the log.
 """
 
 from crdtsync.server.backend import Added, Appended, Backend, Row, State, Stored, Watcher
 from crdtsync.server.backends import MemoryBackend, SqliteBackend
+from crdtsync.server.erasures import Erasure
 from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ConnectionLimits, ServerLimits
 from crdtsync.server.policy import Candidate, ConnectionPolicy, LeastValuable
@@ -35,6 +38,7 @@ __all__ = [
     "ConnectionLimits",
     "ConnectionPolicy",
     "ConnectionRecord",
+    "Erasure",
     "Hub",
     "KnownConnection",
     "LeastValuable",

@@ -11,7 +11,8 @@ Promised by every backend, and proved by the conformance suite:
 - **idempotent**: an entry that is held already is no news, however often and by whomever it comes;
 - **contiguous and chained**: no gap in a log, no two entries of one number (`ForkError`);
 - **all or nothing per call** where `append` raises;
-- **watchers see every entry once**, in the order of offsets, after it has become durable.
+- **watchers see every entry once**, in the order of offsets, after it has become durable;
+- **erased is erased**: in whatever form and order an entry comes, its content is not held.
 
 Not promised, so never to be relied upon: offsets without gaps, transactions over two documents,
 cursors kept by the backend, any order between documents.
@@ -31,8 +32,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeAlias
 
-from crdtsync.log import Entry, Head, is_refused
+from crdtsync.envelope import is_marked
+from crdtsync.log import Entry, Head
 from crdtsync.server.devices import Device
+from crdtsync.server.erasures import ErasureStore
 from crdtsync.server.records import ConnectionStore
 
 __all__ = [
@@ -60,9 +63,9 @@ class Row(NamedTuple):
     data: bytes
 
     @property
-    def is_refused(self) -> bool:
-        """Whether the entry is kept without effect: then whoever holds it must be told."""
-        return is_refused(self.data)
+    def is_marked(self) -> bool:
+        """Whether the entry bears a mark: then whoever holds it must be told."""
+        return is_marked(self.data)
 
 
 class SnapshotInfo(NamedTuple):
@@ -113,18 +116,30 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What watchers are told: the new rows of a document, and the heads of the logs they are in."""
+    """What watchers are told.
+
+    Attributes:
+        document: which document has grown.
+        rows: the new ones.
+        heads: of the logs that have grown with them.
+        rewritten: the rows are of entries that were held before in another form: what was read of
+            the document until now is not to be handed on.
+        unsnapshotted: the document's snapshot held them in that form, and was dropped: its log
+            begins at the first entry again.
+    """
 
     document: str
     rows: Sequence[Row]
     heads: Mapping[int, Head]
+    rewritten: bool = False
+    unsnapshotted: bool = False
 
 
 Watcher: TypeAlias = Callable[[Added], None]
 """Called in the event loop's thread. It must not raise, block, or call the backend."""
 
 
-class Backend(ConnectionStore, Protocol):
+class Backend(ConnectionStore, ErasureStore, Protocol):
     """A storage engine for the server. Belongs to one event loop."""
 
     @property
@@ -178,7 +193,7 @@ class Backend(ConnectionStore, Protocol):
         """
 
     async def covered(self, document: str, vector: Mapping[int, int]) -> int:
-        """Return an offset up to which a state vector covers every entry, and none is refused.
+        """Return an offset up to which a state vector covers every entry, and none is marked.
 
         The nearer to the first entry that is not covered, the less is read in vain; 0 is right
         for any vector.
@@ -272,6 +287,16 @@ class Backend(ConnectionStore, Protocol):
 
     async def revoke(self, replica: int) -> bool:
         """Let nobody in under a replica id any more; False if there is no such device.
+
+        Raises:
+            StorageError: it could not be stored.
+        """
+
+    async def keep(self, name: str, value: bytes) -> bytes:
+        """Keep a small value for the server itself, unless one of that name is kept already.
+
+        Returns:
+            What is kept now.
 
         Raises:
             StorageError: it could not be stored.

@@ -28,10 +28,10 @@ class Batch:
         upto: the offset of its last entry.
         payload: the encoded Entries frame.
         tops: for each log in it, its highest number.
-        refused: there are refused entries in it, of which those who hold them must be told.
+        marked: there are marked entries in it, of which those who hold them must be told.
     """
 
-    __slots__ = ("_advance", "after", "document", "payload", "refused", "tops", "upto")
+    __slots__ = ("_advance", "after", "document", "marked", "payload", "tops", "upto")
 
     def __init__(self, document: str, after: int, rows: Sequence[Row]) -> None:
         self.document = document
@@ -39,7 +39,7 @@ class Batch:
         self.upto = rows[-1].offset
         self.payload = encode_entries(document, after, self.upto, (row.data for row in rows))
         self.tops = {row.replica: row.seq for row in rows}
-        self.refused = any(row.is_refused for row in rows)
+        self.marked = any(row.is_marked for row in rows)
         self._advance: bytes | None = None
 
     @property
@@ -80,6 +80,11 @@ class BatchCache:
             # Taken out and put back, so that the first one is always the one unused for longest.
             self._batches[document, after] = batch
         return batch
+
+    def forget(self, document: str) -> None:
+        """Keep no batch of a document: some of what is in them has changed."""
+        for key in [key for key in self._batches if key[0] == document]:
+            self._bytes -= _size(self._batches.pop(key))
 
     def put(self, batch: Batch) -> None:
         """Keep a batch, at the cost of those unused for longest."""

@@ -53,10 +53,24 @@ class Bench:
         """Tell whether the user may follow a document."""
         return decide(lambda: self._policy.may_read(self._identity(), document))
 
-    async def judge(self, entries: Sequence[Entry], channel: Channel) -> list[Entry]:
+    def may_write(self, document: str) -> Decision:
+        """Tell whether the user may write a document."""
+        return decide(lambda: self._policy.may_write(self._identity(), document))
+
+    async def judge(
+        self,
+        entries: Sequence[Entry],
+        channel: Channel,
+        users: Mapping[int, str | None] | None = None,
+    ) -> list[Entry]:
         """Return entries of one document as they are to be stored.
 
         Whoever pushes must be allowed to write; each action is judged as its author's.
+
+        Args:
+            entries: the entries.
+            channel: the document.
+            users: whose replicas are whose, as far as the caller knows.
 
         Raises:
             ForeignStructsError: one of its own entries is in another user's name.
@@ -67,20 +81,21 @@ class Bench:
             check_author(entries, self._replica(), self._identity().user, self._key())
         if isinstance(policy, AllowAll):
             return list(entries)
-        may_write = decide(lambda: policy.may_write(self._identity(), document))
+        may_write = self.may_write(document)
         view: Callable[[], Mapping[str, Any]] = _no_view
         if may_write and getattr(policy, "uses_view", False):
             await channel.view.follow(self._backend)
             view = channel.view.plain
-        users = {self._replica(): self._identity().user}
+        known: dict[int | None, str | None] = {self._replica(): self._identity().user}
+        known.update((users or {}).items())
         judged = []
         for entry in entries:
             decision = may_write
             if may_write and entry.refusal is None:
-                if entry.replica not in users:
+                if entry.replica not in known:
                     device = await self._backend.device(entry.replica)
-                    users[entry.replica] = None if device is None else device.user
-                decision = self._judge(entry, users[entry.replica], view)
+                    known[entry.replica] = None if device is None else device.user
+                decision = self._judge(entry, known[entry.replica], view)
             judged.append(entry if decision else refuse(entry, decision.reason or ""))
         return judged
 
@@ -94,7 +109,7 @@ class Bench:
             entry.replica,
             entry.name,
             arguments,
-            entry.time,
+            entry.when,
             entry.schema_version,
         )
         return decide(lambda: self._policy.judge(action, view))

@@ -19,6 +19,7 @@ from crdtsync.proof import Prover
 from crdtsync.server.backend import Added, Backend, Row, SnapshotInfo, State
 from crdtsync.server.batch import Batch, BatchCache, fitting
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.timekeeper import Timekeeper
 from crdtsync.server.views import DocumentView
 
 __all__ = ["Channel", "Channels", "Follower"]
@@ -79,6 +80,7 @@ class Channel:
         self._sealed = 0
         self._early: list[Added] | None = []  # what was added while the state was being read
         self._lock = anyio.Lock()
+        self._rewritings = 0
 
     async def check_seals(self, entries: Sequence[Entry]) -> None:
         """Check that entries are proved to be their authors'.
@@ -132,17 +134,24 @@ class Channel:
         self.heads |= added.heads
         self.hot_entries += len(added.rows)
         self.hot_bytes += sum(len(row.data) for row in added.rows)
-        if not self._followers:
+        if added.rewritten:
+            self._rewritings += 1
+        if added.unsnapshotted:
+            self.base, self.snapshot, self.hot_entries = 0, None, self.offset
+        if not self._followers or added.rewritten:
             self._forget()
-            return
+        else:
+            self._gather(added)
+        resting, self._resting = self._resting, set()
+        for follower in resting:
+            follower.behind()
+
+    def _gather(self, added: Added) -> None:
         self._gathered += added.rows
         self._gathered_bytes += sum(len(row.data) for row in added.rows)
         if self._gathered_bytes >= self._frame_bytes_max:
             # Where nobody asks, the cache's bound is the bound.
             self._seal()
-        resting, self._resting = self._resting, set()
-        for follower in resting:
-            follower.behind()
 
     def follow(self, follower: Follower) -> None:
         """Add a follower; it counts as behind until it rests."""
@@ -185,14 +194,16 @@ class Channel:
         async with self._lock:
             # All who miss the same batch wait here for the first of them to read it.
             batch = self.cached(after)
-            if batch is None:
+            while batch is None:
+                rewritings = self._rewritings
                 rows = await self._backend.read(
                     self.document, after, self._frame_bytes_max, upto=self.offset
                 )
                 assert rows, f"{self.document!r} holds nothing between {after} and {self.offset}"
                 rows = rows[: fitting(rows, self.document, self._frame_bytes_max)]
-                batch = Batch(self.document, after, rows)
-                self._cache.put(batch)
+                if rewritings == self._rewritings:  # else they may be as they were before
+                    batch = Batch(self.document, after, rows)
+                    self._cache.put(batch)
             return batch
 
     def _seal(self) -> None:
@@ -217,10 +228,14 @@ class Channels:
     Args:
         backend: where the logs are.
         limits: how large frames and their cache may be.
+
+    Attributes:
+        timekeeper: says as of when entries count that come in.
     """
 
     def __init__(self, backend: Backend, limits: ServerLimits) -> None:
         self.backend = backend
+        self.timekeeper = Timekeeper(limits.ahead_max_s)
         self._limits = limits
         self._cache = BatchCache(limits.cache_bytes_max)
         self._channels: dict[str, Channel] = {}
@@ -270,6 +285,8 @@ class Channels:
                 self._left.add(channel.document)
 
     def _extend(self, added: Added) -> None:
+        if added.rewritten:
+            self._cache.forget(added.document)
         channel = self._channels.get(added.document)
         if channel is not None:
             channel.extend(added)

@@ -21,7 +21,7 @@ from crdtsync.errors import CorruptLogError, CrdtSyncError, StorageError
 from crdtsync.log import Entry
 from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channels
-from crdtsync.server.intake import check_logs, failure_code, read_push
+from crdtsync.server.intake import check_logs, check_marks, failure_code, read_push
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.subscription import Subscription, subscribe
 from crdtsync.server.throttle import Throttle
@@ -226,6 +226,8 @@ class Documents:
             check_logs(entries, subscription.channel, self._limits)
             subscription.offered(entries)
             await subscription.channel.check_seals(entries)
+            check_marks(entries, subscription.channel)
+            entries = self._channels.timekeeper.clamped(entries)
             entries = await self._bench.judge(entries, subscription.channel)
             appended = await self._backend.append(document, entries)
         finally:
@@ -240,7 +242,8 @@ class Documents:
             told = [one for one in refused.get(replica, ()) if one[0] <= stored.seq]
             self._protocol.receipt(document, replica, stored.seq, stored.offset, told)
         if appended.gap:
-            self._protocol.heads(document, subscription.channel.heads)
+            channel = subscription.channel
+            self._protocol.heads(document, channel.heads, offset=channel.offset)
 
     def _give_back(self, pushes: Sequence[Push]) -> None:
         size = sum(push.size for push in pushes)
@@ -255,7 +258,8 @@ class Documents:
         await checkpoint()
         subscription = self._subscriptions.get(asked.document)
         if subscription is not None and not self._protocol.closed:
-            self._protocol.heads(asked.document, subscription.channel.heads, asked.nonce)
+            channel = subscription.channel
+            self._protocol.heads(asked.document, channel.heads, asked.nonce, offset=channel.offset)
 
     async def _read(self, subscription: Subscription) -> None:
         frame = await subscription.read(self._backend, self._limits.wire.frame_bytes_max)

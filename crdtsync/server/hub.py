@@ -53,6 +53,13 @@ class Hub:
         connection_policy: tells who is downgraded where there are too many connections.
         history: what becomes of entries that are in a snapshot and below every cursor that is
             honoured: they are kept, to be read some day, or let go.
+
+    Attributes:
+        channels: the documents.
+        door: tells who is let in, for whatever else serves the same documents.
+        limits: what clients may cost.
+        connections: the records of connections.
+        memory: what waits to be sent to all of them.
     """
 
     def __init__(
@@ -233,6 +240,12 @@ class Hub:
                 session.check(now)
             await _guarded(self.connections.flush, "cursors cannot be written down")
             await _guarded(self._end_unwanted, "it cannot be seen who is to be let go")
+            await _guarded(self._erase_due, "something is to be erased, and cannot be")
+
+    async def _erase_due(self) -> None:
+        """Erase what another process has asked to be erased."""
+        for erasure in await self._backend.erasures_due():
+            await self._backend.erase(erasure)
 
     async def _keep(self) -> None:
         """See to what is kept for connections."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crdtsync.document.erasure import check_inert
+from crdtsync.envelope import is_neutral
 from crdtsync.errors import (
     BrokenChainError,
     CorruptLogError,
@@ -26,7 +28,7 @@ from crdtsync.server.channel import Channel
 from crdtsync.server.limits import ServerLimits
 from crdtsync.structs import check_structs
 
-__all__ = ["check_author", "check_logs", "failure_code", "read_push"]
+__all__ = ["check_author", "check_logs", "check_marks", "failure_code", "read_push"]
 
 _CODES: tuple[tuple[type[CrdtSyncError], str], ...] = (
     (ForkError, "fork"),
@@ -84,6 +86,21 @@ def _foreign(entry: Entry, reason: str) -> ForeignStructsError:
     return ForeignStructsError(
         reason, document=entry.document, replica=entry.replica, seq=entry.seq
     )
+
+
+def check_marks(entries: Sequence[Entry], channel: Channel) -> None:
+    """Check that refused and erased entries, which nobody judges, write nothing.
+
+    Raises:
+        MalformedEntryError: one of them does.
+    """
+    neutral = [entry for entry in entries if is_neutral(entry.data)]
+    if neutral:
+        known = {replica: head.seq for replica, head in channel.heads.items()}
+        for entry in entries:
+            known[entry.replica] = max(entry.seq, known.get(entry.replica, 0))
+        for entry in neutral:
+            check_inert(entry, known)
 
 
 def check_logs(entries: Sequence[Entry], channel: Channel, limits: ServerLimits) -> None:

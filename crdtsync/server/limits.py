@@ -63,6 +63,8 @@ class ServerLimits:
         documents_at_once_max: documents of one connection that are worked on at the same time.
         close_timeout_s: how long a goodbye may take.
         retry_after_ms: when a client that was turned away, or cut off, should come back.
+        ahead_max_s: how far an entry's time may be ahead of the server's clock; beyond, it counts
+            as of the time at which it came.
     """
 
     wire: WireLimits = field(default_factory=WireLimits)
@@ -80,3 +82,4 @@ class ServerLimits:
     documents_at_once_max: int = 64
     close_timeout_s: float = 2
     retry_after_ms: int = 5_000
+    ahead_max_s: float = 60

@@ -25,7 +25,7 @@ from crdtsync.log import EMPTY_HEAD, Entry, check_follows, decode_entry
 from crdtsync.seal import binding
 from crdtsync.server.backend import Backend, Row, SnapshotInfo
 
-__all__ = ["extend_clone", "fetch_snapshot", "take_snapshot"]
+__all__ = ["extend_clone", "fetch_snapshot", "read_base", "take_snapshot"]
 
 BLOCK_BYTES = 64 * 1024 * 1024
 """Entries that go into one snapshot; a longer log is gone through in several."""
@@ -58,6 +58,24 @@ async def take_snapshot(backend: Backend, document: str) -> SnapshotInfo | None:
     if not count:
         return None
     return await backend.keep_snapshot(document, rows[count - 1].offset, taken)
+
+
+async def read_base(backend: Backend, document: str) -> tuple[int, Clone] | None:
+    """Return the state that a document's log begins above, and its offset.
+
+    None where the log is there from its first entry: then that is what to read.
+
+    Raises:
+        StorageError: it could not be read.
+    """
+    state = await backend.state(document)
+    if state.snapshot is None or not state.base:
+        return None
+    try:
+        clone = decode_clone(await fetch_snapshot(backend, document, state.snapshot))
+    except CloneError as error:
+        raise StorageError(f"its snapshot cannot be read: {error}", path=document) from error
+    return state.snapshot.offset, clone
 
 
 async def fetch_snapshot(backend: Backend, document: str, info: SnapshotInfo) -> bytes:
@@ -95,12 +113,16 @@ def _take(document: str, before: bytes | None, rows: Sequence[Row]) -> tuple[int
 def _sealed(clone: Clone | None, entries: Sequence[Entry]) -> int:
     """Return how many entries there are, from the first, so that all sealed logs end in a seal."""
     keys = {} if clone is None else {r: log.key is not None for r, log in clone.logs.items()}
+    ends = {} if clone is None else clone.vector
     count, unsealed = 0, set()
     for index, entry in enumerate(entries, 1):
-        if keys.setdefault(entry.replica, binding(entry) is not None) and entry.seal is None:
+        if entry.seq <= ends.get(entry.replica, 0):
+            pass  # a notice
+        elif keys.setdefault(entry.replica, binding(entry) is not None) and entry.seal is None:
             unsealed.add(entry.replica)
         else:
             unsealed.discard(entry.replica)
+        ends[entry.replica] = max(entry.seq, ends.get(entry.replica, 0))
         if not unsealed:
             count = index
     return count
@@ -120,7 +142,7 @@ def extend_clone(document: str, clone: Clone | None, entries: Sequence[Entry]) -
     """
     source = _Source(document, clone, entries)
     doc = materialize(source).doc
-    return Clone(document, source.logs, clocks(doc), doc.get_update())
+    return Clone(document, source.logs, clocks(doc), source.clamps, doc.get_update())
 
 
 class _Source:
@@ -130,6 +152,7 @@ class _Source:
         self.name = document
         self.replica = new_replica_id()
         self.logs: dict[int, LogBase] = {}
+        self.clamps: dict[tuple[int, int], int] = {}
         self._clone = clone
         self._entries = entries
 
@@ -143,8 +166,11 @@ class _Source:
 
     def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
         self.logs = {} if self._clone is None else dict(self._clone.logs)
+        self.clamps = {} if self._clone is None else dict(self._clone.clamps)
         for entry in self._entries:
             before = self.logs.get(entry.replica)
+            if before is not None and entry.seq <= before.seq:
+                continue  # a notice: what it says of the entry is in its place already
             check_follows(entry, EMPTY_HEAD if before is None else before.head)
             self._follow(entry, before)
             yield entry
@@ -154,6 +180,8 @@ class _Source:
             log = self.logs[replica]
             if log.seq <= seq:
                 self.logs[replica] = log._replace(tip=False)
+        if entry.clamp is not None:
+            self.clamps[entry.replica, entry.seq] = entry.clamp
         bound = binding(entry)
         user = None if before is None else before.user
         key = (None if bound is None else bound.public) if before is None else before.key
@@ -161,7 +189,7 @@ class _Source:
             entry.replica,
             entry.seq,
             entry.hash,
-            entry.time,
+            entry.when,
             tip=True,
             user=user if entry.user is None else entry.user,
             key=key,

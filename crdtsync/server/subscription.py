@@ -104,6 +104,12 @@ class Subscription:
             Whether that is so. Then the client must be told.
         """
         snapshot, channel = self.channel.snapshot, self.channel
+        if snapshot is None and self._clone is not None:
+            # It was dropped: something in it was erased. The log is there from its first entry.
+            self.mode, self._clone, self._covered_upto = "vector", None, channel.offset
+            self.cursor = self.held = 0
+            self.goal, self.completed = channel.offset, False
+            return True
         replaced = self._clone is not None and self._clone != snapshot
         if snapshot is None or not (replaced or self.cursor < channel.base):
             return False
@@ -158,7 +164,7 @@ class Subscription:
         rows = rows[: fitting(rows, document, frame_bytes_max)]
         upto = rows[-1].offset
         lacked = (
-            row.data for row in rows if row.seq > self._vector.get(row.replica, 0) or row.is_refused
+            row.data for row in rows if row.seq > self._vector.get(row.replica, 0) or row.is_marked
         )
         return upto, encode_entries(document, cursor, upto, lacked)
 
@@ -177,7 +183,7 @@ class Subscription:
         return clone.offset, encode_frame(frame)
 
     def _frame(self, batch: Batch) -> tuple[int, bytes]:
-        if self._pushed and not batch.refused and covers(self._pushed, batch.tops):
+        if self._pushed and not batch.marked and covers(self._pushed, batch.tops):
             return batch.upto, batch.advance
         return batch.upto, batch.payload
 

@@ -18,7 +18,8 @@ from crdtsync.document.materialize import live_slots_of
 from crdtsync.document.view import View
 from crdtsync.errors import EntryError
 from crdtsync.log import decode_entry
-from crdtsync.server.backend import Backend
+from crdtsync.server.backend import Backend, Row
+from crdtsync.server.snapshots import read_base
 
 __all__ = ["DocumentView"]
 
@@ -30,8 +31,14 @@ class DocumentView:
 
     def __init__(self, document: str) -> None:
         self._document = document
+        self._rewritten_upto = 0
+        self._begin()
+
+    def _begin(self) -> None:
         self._doc: pycrdt.Doc[Any] = pycrdt.Doc()
         self._offset = 0
+        self._vector: dict[int, int] = {}
+        self._clamps: dict[tuple[int, int], int] = {}
 
     async def follow(self, backend: Backend) -> None:
         """Take in what the backend holds by now.
@@ -39,19 +46,45 @@ class DocumentView:
         Raises:
             StorageError: it could not be read.
         """
+        if not self._offset:
+            base = await read_base(backend, self._document)
+            if base is not None:
+                self._offset, clone = base
+                self._doc.apply_update(clone.state)
+                self._vector = clone.vector
+                self._clamps.update(clone.clamps)
         while rows := await backend.read(self._document, self._offset, _BYTES_AT_ONCE):
+            again = [row for row in rows if self._is_rewritten(row)]
+            if again:  # begin anew, with what is to be read now in its place
+                self._rewritten_upto = again[-1].offset
+                self._begin()
+                continue
             for row in rows:
-                try:
-                    self._doc.apply_update(decode_entry(row.data).update)
-                except EntryError:
-                    continue  # damaged on our disk: others will say so
-                except BaseException as error:
-                    if not is_crdt_failure(error):
-                        raise
+                self._apply(row)
             self._offset = rows[-1].offset
+
+    def _is_rewritten(self, row: Row) -> bool:
+        """Tell whether a row holds another form of an entry that was applied already."""
+        known = row.seq <= self._vector.get(row.replica, 0)
+        return known and row.offset > self._rewritten_upto
+
+    def _apply(self, row: Row) -> None:
+        if row.seq <= self._vector.get(row.replica, 0):
+            return
+        self._vector[row.replica] = row.seq
+        try:
+            entry = decode_entry(row.data)
+            if entry.clamp is not None:
+                self._clamps[row.replica, row.seq] = entry.clamp
+            self._doc.apply_update(entry.update)
+        except EntryError:
+            return  # damaged on our disk: others will say so
+        except BaseException as error:
+            if not is_crdt_failure(error):
+                raise
 
     def plain(self) -> Mapping[str, Any]:
         """Return the fields by their paths, as plain values."""
-        view = View(Document.__crdtsync_schema__, {}, 1)
+        view = View(Document.__crdtsync_schema__, {}, 1, self._clamps)
         view.show(self._doc, live_slots_of(self._doc))
         return {node.path: node.slots()[-1].value for node in view.undeclared() if node.slots()}

@@ -305,11 +305,19 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """Server: the answer to a Check; with nonce 0: your push does not fit on these heads."""
+    """Server: the answer to a Check; with nonce 0: your push does not fit on these heads.
+
+    Attributes:
+        nonce: the Check's.
+        document: its name.
+        heads: the ends of all logs that the server holds.
+        offset: where its sequence ends; whoever has got so far knows of every mark, too.
+    """
 
     nonce: int
     document: str
     heads: Mapping[int, Head]
+    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,9 +197,18 @@ class ServerProtocol(Endpoint):
         """Say that all entries of a log up to a number are durable."""
         self._send(Receipt(document, replica, seq, offset, tuple(refused)))
 
-    def heads(self, document: str, heads: Mapping[int, Head], nonce: int = 0) -> None:
-        """Answer a Check; without a nonce: say that a Push does not fit on these heads."""
-        self._send(Heads(nonce, document, heads))
+    def heads(
+        self, document: str, heads: Mapping[int, Head], nonce: int = 0, *, offset: int = 0
+    ) -> None:
+        """Answer a Check; without a nonce: say that a Push does not fit on these heads.
+
+        Args:
+            document: its name.
+            heads: of all logs held here.
+            nonce: the Check's.
+            offset: where the document's sequence ends.
+        """
+        self._send(Heads(nonce, document, heads, offset))
 
     def failed(self, document: str, code: str, reason: str) -> None:
         """End one document; the others go on."""

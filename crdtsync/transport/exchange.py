@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import metadata
 from itertools import islice
 
+from crdtsync.clock import AHEAD_MAX_MS
 from crdtsync.errors import (
     ActionError,
     BrokenChainError,
@@ -211,23 +212,30 @@ class Exchange:
         follower = self.followers.get(name)
         if follower is not None and follower.failure is None and not self.outdated:
             try:
-                self._store(follower, datas, Cursor(self._epoch, inbox[-1].upto))
+                self._store(name, follower, datas, Cursor(self._epoch, inbox[-1].upto))
             except EntryError as error:
                 self._on_bad_entry(name, error)
         self._protocol.returned(size)
         self._queue_check(name)
 
-    def _store(self, follower: Follower, datas: Sequence[bytes], cursor: Cursor) -> None:
+    def _store(self, name: str, follower: Follower, datas: Sequence[bytes], cursor: Cursor) -> None:
         ledger = follower.ledger
         stored = ledger.cursor
         if not datas and self._is_active and stored is not None and stored.epoch == cursor.epoch:
             # Mostly the echo of our own push: not worth a transaction each time.
             follower.advance = cursor
             if cursor.offset - stored.offset < ADVANCE_MAX:
+                follower.reach(cursor.offset, _now())
                 return
         before = dict(ledger.heads)
         received = ledger.receive(datas, cursor, prove=True)
         follower.advance = None
+        if received.clamped:
+            detail = (
+                "this device's clock is ahead: what it did counts as of the time at which the "
+                f"server got it ({received.clamped:,} actions)"
+            )
+            self._publish(ConnectionEvent("clock", detail, name))
         if received.new:
             # Whatever became longer did so by what the server sent, except our own log: an
             # observer may have acted on what came.
@@ -238,7 +246,7 @@ class Exchange:
                     if head != before.get(replica) and replica != self._replica.id
                 }
             )
-            follower.progressed(_now())
+        follower.reach(cursor.offset, _now())
 
     def _on_bad_entry(self, name: str, error: EntryError) -> None:
         if isinstance(error, ForkError) and error.common is not None:
@@ -298,12 +306,24 @@ class Exchange:
             self._epoch = event.epoch
             self._server_ahead_s = event.time / 1000 - _now().timestamp()
             self._expires_in(event.expires)
+            self._compare_clocks()
             for name in self._replica.names() if self._documents is None else self._documents:
                 self.touch(name)
         elif isinstance(event, Ping):
             self._protocol.pong(event.nonce, int(_now().timestamp() * 1000))
         elif isinstance(event, Goodbye):
             self.goodbye = event
+
+    def _compare_clocks(self) -> None:
+        """Tell the application if our clock is far from the server's."""
+        behind = self._server_ahead_s
+        if abs(behind) * 1000 <= AHEAD_MAX_MS:
+            return
+        where, so = "behind", "what it does counts as older than what others do"
+        if behind < 0:
+            where, so = "ahead of", "what it does counts as of the time at which the server gets it"
+        detail = f"this device's clock is {abs(behind):,.0f} s {where} the server's: set it; {so}"
+        self._publish(ConnectionEvent("clock", detail))
 
     def _answer(self, challenge: Challenge) -> None:
         """Prove that we have the device's key."""
@@ -327,7 +347,9 @@ class Exchange:
         follower = self.followers[event.document]
         if follower.doubt is None and self._forks(event):
             return
-        follower.begin(event.heads)
+        cursor = follower.ledger.cursor
+        reached = 0 if cursor is None or event.mode != "cursor" else cursor.offset
+        follower.begin(event.heads, reached)
         self._dirty.add(event.document)
         self._queue_check(event.document)
         self._pushes.setdefault(event.document)
@@ -345,10 +367,11 @@ class Exchange:
         follower = self.followers[event.document]
         if follower.doubt is None and self._forks(event):
             return
+        follower.reach(event.offset, _now())
         if follower.doubt is not None:  # our logs are as the server has them: it is another's
             self._give_up(event.document, *follower.doubt)
         elif follower.completed(event.heads, _now()):
-            self._store(follower, (), Cursor(self._epoch, event.offset))
+            self._store(event.document, follower, (), Cursor(self._epoch, event.offset))
         elif not follower.refetched:
             # The cursor claims more than the ledger holds. Once per session, begin from its heads.
             follower.refetched = True
@@ -404,7 +427,7 @@ class Exchange:
             else:
                 self._pushes.setdefault(name)
         else:
-            follower.answered(event.heads, _now())
+            follower.answered(event.heads, _now(), event.offset)
             self._dirty.add(name)
             self._queue_check(name)
 
@@ -547,6 +570,8 @@ class Exchange:
         follower.advance = None
         try:
             heads = follower.ledger.heads
+            if follower.ledger.is_stale:  # to claim nothing is to ask for a clone
+                heads, cursor = {}, None
             if follower.doubt is not None:
                 heads = {r: head for r, head in heads.items() if not self._replica.owns(r)}
             self._protocol.subscribe(

@@ -45,6 +45,7 @@ class Follower:
         refetched: the document was asked for again in this session, because of a gap.
         failure: code and reason, once the document does not go on.
         proved_at: when both sides were last known to hold the same.
+        reached: how far in the server's sequence this session has brought us.
         reported: the offset that the server was last told we hold.
     """
 
@@ -52,6 +53,7 @@ class Follower:
         "_ahead",
         "_asked",
         "_goal",
+        "_goal_offset",
         "_misfit_on",
         "_misfits",
         "_proof",
@@ -64,6 +66,7 @@ class Follower:
         "ledger",
         "live",
         "proved_at",
+        "reached",
         "refetched",
         "reported",
         "sent",
@@ -83,18 +86,21 @@ class Follower:
         self.failure: tuple[str, str] | None = None
         self.proved_at: datetime.datetime | None = None
         self.reported = 0
+        self.reached = 0
         self._asked = 0  # checks that were sent
         self._waiting = False  # the last of them has proved nothing yet
         self._ahead = False  # it proved theirs here, while some of ours were on their way
         self._goal: dict[int, int] | None = None  # its answer, until the ledger covers it
+        self._goal_offset = 0
         self._proof = 0  # the last check whose answer the ledger covered
         self._misfits = 0
         self._misfit_on: dict[int, int] | None = None
 
     # What the server holds.
 
-    def begin(self, heads: Mapping[int, Head]) -> None:
-        """Take the server's heads at the beginning."""
+    def begin(self, heads: Mapping[int, Head], reached: int = 0) -> None:
+        """Take the server's heads at the beginning, and how far in its sequence we are."""
+        self.reached = reached
         self.theirs = numbers(heads)
         self.sent = dict(self.theirs)
         self.live = True
@@ -158,9 +164,10 @@ class Follower:
         self._waiting = True
         self._asked += 1
 
-    def answered(self, heads: Mapping[int, Head], now: datetime.datetime) -> None:
-        """Take the answer to the Check that was sent."""
+    def answered(self, heads: Mapping[int, Head], now: datetime.datetime, offset: int = 0) -> None:
+        """Take the answer to the Check that was sent: its heads, and where its sequence ends."""
         self._goal = numbers(heads)
+        self._goal_offset = offset
         self.learn(self._goal)
         self.progressed(now)
 
@@ -175,10 +182,15 @@ class Follower:
             self._prove(now)
         return True
 
+    def reach(self, offset: int, now: datetime.datetime) -> None:
+        """Note how far in the server's sequence we are now."""
+        self.reached = max(self.reached, offset)
+        self.progressed(now)
+
     def progressed(self, now: datetime.datetime) -> None:
         """See whether the ledger has come to cover the last answer."""
-        if self._goal is None:
-            return
+        if self._goal is None or self.reached < self._goal_offset:
+            return  # a mark may be on its way, on an entry that is here
         held = self.ledger.vector
         if covers(held, self._goal):
             if covers(self.theirs, held):

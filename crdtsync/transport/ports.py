@@ -48,6 +48,11 @@ class ReceivedPort(Protocol):
         """How many wait for their causal past."""
         ...
 
+    @property
+    def clamped(self) -> int:
+        """How many of ours, held before, count as of an earlier time now."""
+        ...
+
 
 class LedgerPort(Protocol):
     """One document's logs."""
@@ -84,6 +89,11 @@ class LedgerPort(Protocol):
     @property
     def resume(self) -> Resume | None:
         """How much of a clone has come."""
+        ...
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the state that the logs begin above must be replaced by another clone."""
         ...
 
     def take_part(

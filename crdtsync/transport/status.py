@@ -70,7 +70,8 @@ class ConnectionEvent:
             of ours, and what both did counts now; `rotated`: we go on under another id, because of
             a copy; `gap`: a document is asked for again, because what came of it has a hole;
             `cloned`: a document was begun anew from its state at the server, with ours on top;
-            `activated`, `downgraded`, `retired`: what the connection has become to the server.
+            `activated`, `downgraded`, `retired`: what the connection has become to the server;
+            `clock`: this device's clock is far from the server's.
         detail: a sentence for people.
         document: its name, where it is about one.
     """

@@ -1,19 +1,38 @@
 """A look into CRDT updates (Yjs, encoding v1), as far as we must not trust them, or not keep them.
 
 An update is opaque to most of crdtsync: the CRDT library made it, and the CRDT library applies it.
-Three things have to be known without that library, on a server too, which never applies an update:
-whether reading it would end the process, what is left of it where its action was refused, and what
-it is under another author's id.
+Some things have to be known without that library, on a server too: whether reading an update would
+end the process; what is left of it where its action was refused, or erased; what it is under
+another author's id; and who wrote what in it, where it comes from a Yjs client and several have.
 
-Read next: `crdtsync.update.reader` (the encoding), then `nesting`, `neutral` and `reauthor`, one
-for each.
+Read next: `crdtsync.update.reader` (the encoding), then `nesting`, `neutral`, `stripped`,
+`reauthor` and `division`, one for each.
 """
 
 from __future__ import annotations
 
+from crdtsync.update.division import Division, Part, deleting, divide
 from crdtsync.update.nesting import nests_too_deeply
 from crdtsync.update.neutral import neutralize
 from crdtsync.update.reader import NESTING_MAX
-from crdtsync.update.reauthor import Moves, reauthor
+from crdtsync.update.reauthor import Moves, read_parts, reauthor
+from crdtsync.update.runs import Runs
+from crdtsync.update.stripped import strip
+from crdtsync.update.writer import Deletion, write
 
-__all__ = ["NESTING_MAX", "Moves", "nests_too_deeply", "neutralize", "reauthor"]
+__all__ = [
+    "NESTING_MAX",
+    "Deletion",
+    "Division",
+    "Moves",
+    "Part",
+    "Runs",
+    "deleting",
+    "divide",
+    "nests_too_deeply",
+    "neutralize",
+    "read_parts",
+    "reauthor",
+    "strip",
+    "write",
+]

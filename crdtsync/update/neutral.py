@@ -15,10 +15,10 @@ its id and its neighbours when it was made, and not on its content.
 
 from __future__ import annotations
 
+from crdtsync.update.encoding import encoded
 from crdtsync.update.reader import DELETED, FLAGS, GC, SKIP, Reader, Section, Struct
-from crdtsync.update.writer import encoded, write
 
-__all__ = ["neutralize"]
+__all__ = ["emptied", "neutralize"]
 
 
 def neutralize(update: bytes) -> bytes:
@@ -61,10 +61,13 @@ def neutralize(update: bytes) -> bytes:
     client, clock, structs = reader.section() if count else Section(0, 0, [])
     reader.deletions()
     # An empty struct takes no clock and no place, and CRDT libraries differ in what it does.
-    emptied = [_emptied(struct) for struct in structs if struct.length]
-    return write(Section(client, clock, emptied) if emptied else None)
+    left = [emptied(struct) for struct in structs if struct.length]
+    if not left:
+        return encoded(0, 0)
+    return encoded(1, len(left), client, clock) + b"".join(left) + encoded(0)
 
 
-def _emptied(struct: Struct) -> Struct:
+def emptied(struct: Struct) -> bytes:
+    """Return a struct that takes the same clocks in the same place, deleted."""
     info = struct.info if struct.info in {GC, SKIP} else struct.info & FLAGS | DELETED
-    return struct._replace(info=info, content=encoded(struct.length))
+    return bytes([info]) + encoded(*struct.place, struct.length)

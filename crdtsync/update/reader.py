@@ -23,6 +23,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from crdtsync.update.encoding import Source
+
 __all__ = [
     "DELETED",
     "FLAGS",
@@ -31,9 +33,11 @@ __all__ = [
     "LEFT",
     "NEIGHBOURS",
     "NESTING_MAX",
+    "RIGHT",
     "SKIP",
+    "STRING",
     "TYPE",
-    "Deletion",
+    "VALUES",
     "Reader",
     "Section",
     "Struct",
@@ -43,9 +47,9 @@ NESTING_MAX = 200
 """Arrays and objects inside each other that a value in an update may have; and shared types that
 one update may put inside each other."""
 
-GC, DELETED, TYPE, SKIP = 0, 1, 7, 10
-"""Kinds of structs: a run that is gone for good, one that is only deleted, a shared type, one that
-is not here."""
+GC, DELETED, STRING, TYPE, VALUES, SKIP = 0, 1, 4, 7, 8, 10
+"""Kinds of structs: a run that is gone for good, one that is only deleted, a text, a shared type,
+values, one that is not here."""
 
 LEFT, RIGHT, KEY = 128, 64, 32
 NEIGHBOURS = LEFT | RIGHT
@@ -59,29 +63,21 @@ _ARRAY, _OBJECT = 117, 118
 _INTEGER, _STRING, _BYTES = 125, 119, 116
 _SIZES = {127: 0, 126: 0, 124: 4, 123: 8, 122: 8, 121: 0, 120: 0}
 
-_NUMBER_BYTES_MAX = 8  # a client id has 53 bits; no number has more
-_CUT_SHORT = "a CRDT update is cut short"
-
 
 class Struct(NamedTuple):
     """A run of clocks as an update holds it.
 
     `info` is the kind of its content, with `FLAGS`; `place` where it belongs, as the numbers and
     the bytes that stand there; `length` how many clocks it takes; `content` the bytes that follow.
+    In the update it stands from `start` up to `stop`.
     """
 
     info: int
     place: tuple[int | bytes, ...]
     length: int
     content: bytes
-
-
-class Deletion(NamedTuple):
-    """A run of one client's clocks that an update deletes."""
-
-    client: int
-    clock: int
-    length: int
+    start: int
+    stop: int
 
 
 class Section(NamedTuple):
@@ -92,10 +88,8 @@ class Section(NamedTuple):
     structs: list[Struct]
 
 
-class Reader:
+class Reader(Source):
     """Reads an update from front to back: `number` sections, each a `section`, then `deletions`.
-
-    What stands in it is read in the same way: `blob`.
 
     All methods raise ValueError where the bytes are not what they read, or end before. Values that
     nest deeper than `NESTING_MAX` are such a case too.
@@ -107,40 +101,27 @@ class Reader:
     From there on it may see other structs than we do.
     """
 
-    def __init__(self, update: bytes) -> None:
-        self._data = update
-        self._at = 0
-
-    def number(self) -> int:
-        """Read a number."""
-        value = 0
-        for shift in range(0, 7 * _NUMBER_BYTES_MAX, 7):
-            byte = self._byte()
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004 - the bit that says there is more
-                return value
-        raise ValueError(f"a CRDT update has no numbers of more than {_NUMBER_BYTES_MAX} bytes")
-
     def section(self) -> Section:
         """Read all that one client wrote."""
         count, client, clock = self.number(), self.number(), self.number()
         return Section(client, clock, [self._struct() for _ in range(count)])
 
-    def deletions(self) -> list[Deletion]:
-        """Read what the update deletes."""
-        found = []
+    def deletions(self) -> dict[int, list[tuple[int, int]]]:
+        """Read the deletions: for each client, runs of clocks as (first, behind the last)."""
+        found: dict[int, list[tuple[int, int]]] = {}
         for _ in range(self.number()):
-            client = self.number()
+            runs = found.setdefault(self.number(), [])
             for _ in range(self.number()):
-                found.append(Deletion(client, self.number(), self.number()))  # noqa: PERF401
+                clock = self.number()
+                runs.append((clock, clock + self.number()))
         return found
 
     def _struct(self) -> Struct:
-        info = self._byte()
+        start, info = self.at, self.byte()
         place = () if info in {GC, SKIP} else self._place(info)
-        start = self._at
-        length = self._content(info & ~FLAGS) if info not in {GC, SKIP} else self.number()
-        return Struct(info, place, length, self._data[start : self._at])
+        at = self.at
+        length = self.number() if info in {GC, SKIP} else self._content(info & ~FLAGS)
+        return Struct(info, place, length, self._data[at : self.at], start, self.at)
 
     def _place(self, info: int) -> tuple[int | bytes, ...]:
         place: list[int | bytes] = []
@@ -172,34 +153,34 @@ class Reader:
                 return count
             case 3 | 5:  # bytes, an embedded JSON text
                 self.blob()
-            case 4:  # text: a clock for each unit of UTF-16
+            case 4:  # STRING: a clock for each unit of UTF-16
                 return len(self._text().decode().encode("utf-16-le")) // 2
             case 6:  # a format's key and JSON text
                 self.blob()
                 self.blob()
             case 7:  # TYPE
                 self._type()
-            case 8:
+            case 8:  # VALUES
                 count = self.number()
-                self._values(count)
+                self.values(count)
                 return count
             case 9:  # a subdocument's id and options
                 self.blob()
-                self._values(1)
+                self.values(1)
             case _:
                 raise ValueError(f"a CRDT update has no contents of kind {kind}")
         return 1
 
     def _type(self) -> None:
-        kind = self._byte()
+        kind = self.byte()
         if kind in {_XML_ELEMENT, _XML_HOOK}:
             self.disputed |= kind == _XML_HOOK
             self.blob()
         elif kind not in _PLAIN_TYPES:
             raise ValueError(f"a CRDT update has no shared types of kind {kind}")
 
-    def _values(self, count: int) -> None:
-        """Read over values. `open_` holds what is left of each array and object."""
+    def values(self, count: int) -> None:
+        """Read over so many values. `open_` holds what is left of each array and object."""
         open_: list[list[int]] = [[count, 0]]  # how many values, whether they have keys
         while open_:
             if not open_[-1][0]:
@@ -208,7 +189,7 @@ class Reader:
             open_[-1][0] -= 1
             if open_[-1][1]:
                 self.blob()
-            tag = self._byte()
+            tag = self.byte()
             if tag in {_ARRAY, _OBJECT}:
                 open_.append([self.number(), tag == _OBJECT])
                 if len(open_) > NESTING_MAX + 1:
@@ -218,7 +199,7 @@ class Reader:
             elif tag in {_STRING, _BYTES}:
                 self.blob()
             elif tag in _SIZES:
-                self._take(_SIZES[tag])
+                self.take(_SIZES[tag])
             else:
                 raise ValueError(f"a CRDT update has no values of kind {tag}")
 
@@ -230,22 +211,3 @@ class Reader:
         except UnicodeDecodeError as error:
             raise ValueError(f"a text in a CRDT update is not UTF-8: {error}") from None
         return text
-
-    def blob(self) -> bytes:
-        """Read bytes after their number."""
-        return self._take(self.number())
-
-    def _take(self, size: int) -> bytes:
-        start = self._at
-        self._at += size
-        if self._at > len(self._data):
-            raise ValueError(_CUT_SHORT)
-        return self._data[start : self._at]
-
-    def _byte(self) -> int:
-        try:
-            byte = self._data[self._at]
-        except IndexError:
-            raise ValueError(_CUT_SHORT) from None
-        self._at += 1
-        return byte

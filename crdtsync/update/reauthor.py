@@ -14,9 +14,10 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterator
 
-from crdtsync.update.reader import NEIGHBOURS, Deletion, Section, Struct
+from crdtsync.update.reader import NEIGHBOURS, Reader, Section, Struct
+from crdtsync.update.writer import Deletion
 
-__all__ = ["Moves", "reauthor"]
+__all__ = ["Moves", "read_parts", "reauthor"]
 
 
 class Moves:
@@ -71,6 +72,18 @@ class Moves:
             end = min(stop, stops[at])
             yield Deletion(self.client, news[at] + clock - starts[at], end - clock)
             clock, at = end, at + 1
+
+
+def read_parts(update: bytes) -> tuple[Section | None, list[Deletion]]:
+    """Read what one client wrote in an update, if anything, and what it deletes."""
+    reader = Reader(update)
+    section = reader.section() if reader.number() else None
+    deletions = [
+        Deletion(client, clock, stop - clock)
+        for client, runs in reader.deletions().items()
+        for clock, stop in runs
+    ]
+    return section, deletions
 
 
 def reauthor(

@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
-from crdtsync.update.reader import Deletion, Section
+from crdtsync.update.encoding import encoded
+from crdtsync.update.reader import Section
 
-__all__ = ["encoded", "write"]
+__all__ = ["Deletion", "write"]
 
 
-def encoded(*parts: int | bytes) -> bytes:
-    """Encode numbers, and bytes after their number."""
-    data = bytearray()
-    for part in parts:
-        number = part if isinstance(part, int) else len(part)
-        while number >= 0x80:  # noqa: PLR2004 - the bit that says there is more
-            data.append(number & 0x7F | 0x80)
-            number >>= 7
-        data.append(number)
-        if isinstance(part, bytes):
-            data += part
-    return bytes(data)
+class Deletion(NamedTuple):
+    """A run of one client's clocks that an update deletes."""
+
+    client: int
+    clock: int
+    length: int
 
 
 def write(section: Section | None, deletions: Iterable[Deletion] = ()) -> bytes:

@@ -5,6 +5,11 @@ from typing import Any
 
 from click.testing import Result
 
+from crdtsync import Replica
+from crdtsync.clock import pack
+from crdtsync.log import EMPTY_HEAD, EMPTY_UPDATE, make_entry, with_clamp
+from crdtsync.refusal import refuse
+
 
 def lines(result: Result) -> list[Any]:
     return [json.loads(line) for line in result.output.splitlines()]
@@ -42,3 +47,14 @@ class TestLog:
 
     def test_no_such_file(self, run, tmp_path):
         assert run("log", tmp_path / "none.db").exit_code == 3
+
+    def test_tells_what_a_server_has_made_of_an_entry(self, run, tmp_path):
+        time, clamp = pack(2_000_000_000_000), pack(1_700_000_000_000)
+        entry = make_entry("d", 7, EMPTY_HEAD, time, "write", EMPTY_UPDATE, arguments={"x": 1})
+        with Replica(tmp_path / "a.db") as replica:
+            replica.ledger("d").receive([refuse(with_clamp(entry, clamp), "not here").data])
+        [told] = lines(run("log", tmp_path / "a.db", "--json"))
+        assert told["time"].startswith("2023-11-14")
+        assert told["its clock"].startswith("2033-05-18")
+        assert told["refused"] == "not here"
+        assert "[refused: not here]" in " ".join(run("log", tmp_path / "a.db").output.split())

@@ -60,6 +60,7 @@ class Shelf:
         self.replica = replica
         self.users: dict[int, str] = {}
         self.sent = self.acknowledged = 0
+        self.clamps: dict[tuple[int, int], int] = {}
         self.held: list[Entry] = []
         self.kept: Snapshot | None = None
 

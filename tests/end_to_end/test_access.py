@@ -14,6 +14,8 @@ from anyio.abc import TaskStatus
 
 from crdtsync import Counter, Document, Record, Replica, Set, Table, Text, action
 from crdtsync.errors import ActionError, RefusedError
+from crdtsync.log import ERASED, REFUSED
+from crdtsync.refusal import neutral_form
 from crdtsync.server import MemoryBackend, SqliteBackend, serve
 from crdtsync.server.access import ALLOWED, Decision, JudgedAction, View, refused
 from crdtsync.server.authentication import Authenticator, Identity
@@ -251,6 +253,24 @@ async def test_who_had_it_from_elsewhere_hears_of_the_refusal_as_well(tmp_path: 
         assert his.refusals() == []
         assert len(hers.refusals()) == 1
         assert ann.verify() == bob.verify() == []
+
+
+async def test_what_comes_marked_is_no_way_round_a_policy(tmp_path: Path) -> None:
+    """A client pushes an entry as if it had been refused, or erased, with its effect in it."""
+    async with served(tmp_path, Policy(no_shouting)) as url:
+        for mark in REFUSED, ERASED:
+            with Replica(user="mallory") as mallory, Replica(user="bob") as bob:
+                hers, his = mallory.document(Board, mark), bob.document(Board, mark)
+                hers.rename("LOUD")
+                (entry,) = hers.log
+                forged = neutral_form(entry, entry.update, mark, "no")
+                ledger = mallory.ledger(mark)
+                ledger._store.logs.replace(ledger._stored.logs[mallory.id], forged)
+                async with mallory.connect(url) as connection:
+                    with pytest.raises(RefusedError, match="still writes something"):
+                        await connection.synced()
+                await sync(url, bob)
+                assert list(his.log) == []
 
 
 async def test_it_stays_refused_when_everything_is_read_back_from_disk(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from crdtsync.clone import Clone, encode_clone, id_of
 from crdtsync.errors import CloneError, ForkError, SequenceGapError, StorageError
 from crdtsync.log import Cursor, Entry
-from crdtsync.replica import Replica
+from crdtsync.replica import Received, Replica
 from crdtsync.server.snapshots import extend_clone
 from tests.document.boards import Board
 from tests.replica.histories import act
@@ -189,8 +189,8 @@ def test_below_the_base_nothing_is_forked_and_above_all_is_checked(
     ledger = bob.ledger("board")
     work(ann, 5, seed=7)
     more = sealed(ann)[len(entries) :]
-    assert ledger.receive([e.data for e in entries[:3]], prove=True) == (0, 0)
-    assert ledger.receive([e.data for e in more], prove=True) == (len(more), 0)
+    assert ledger.receive([e.data for e in entries[:3]], prove=True) == Received(0, 0)
+    assert ledger.receive([e.data for e in more], prove=True) == Received(len(more), 0)
     # What is below cannot be handed on, and what stands on it is not offered without it.
     assert ledger.missing({}, 2**20) == []
     assert [one.seq for one in ledger.missing({ann.id: len(entries)}, 2**20)] == [

@@ -37,7 +37,7 @@ def test_a_held_entry_that_turns_out_forged_is_refused_once_and_then_forgotten()
     with pytest.raises(ForkError, match="its author saw another entry 2"):
         ledger.receive(datas(seven))
     assert ledger.vector == {7: 2}
-    assert ledger.receive(datas(nine), CURSOR) == (6, 0)
+    assert ledger.receive(datas(nine), CURSOR)[:2] == (6, 0)
     assert ledger.cursor == CURSOR
 
 
@@ -61,7 +61,7 @@ def test_a_forged_entry_that_came_first_does_not_hide_the_genuine_one() -> None:
     genuine = chain(7, 3)
     (forged,) = chain(7, 1, Head(2, bytes(32)))
     ledger.receive([forged.data, genuine[2].data, genuine[2].data])
-    assert ledger.receive(datas(genuine[:2])) == (3, 0)
+    assert ledger.receive(datas(genuine[:2]))[:2] == (3, 0)
     assert ledger.vector == {7: 3}
 
 
@@ -72,7 +72,7 @@ def test_only_forged_entries_held_are_refused_and_forgotten() -> None:
     ledger.receive([forged.data])
     with pytest.raises(BrokenChainError):
         ledger.receive(datas(genuine[:2]))
-    assert ledger.receive([genuine[2].data]) == (1, 0)
+    assert ledger.receive([genuine[2].data])[:2] == (1, 0)
 
 
 def test_a_fork_within_one_batch_is_found() -> None:
@@ -97,5 +97,5 @@ def test_logs_that_wait_for_each_other_are_untangled() -> None:
     eight = depending(8, seven[0])
     nine = depending(9, eight)
     ten = depending(10, nine, seven[0])
-    assert ledger.receive(datas([ten, nine, eight])) == (0, 3)
-    assert ledger.receive(datas(seven)) == (4, 0)
+    assert ledger.receive(datas([ten, nine, eight]))[:2] == (0, 3)
+    assert ledger.receive(datas(seven))[:2] == (4, 0)

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from crdtsync import Counter, Document, List, Record, Replica, RichText, Set, Table, Text, field
 from crdtsync.document import Change
+from crdtsync.document.erasure import erase
 from crdtsync.errors import ActionError, ForkError
-from crdtsync.log import hash_of
+from crdtsync.log import Cursor, hash_of, with_clamp
 from crdtsync.strategies import KeepAll, RemoveWins
 from crdtsync.testing import actions
 from crdtsync.testing.edit import Edit, Row
@@ -326,6 +327,58 @@ def test_nothing_is_deleted(tmp_path: Path) -> None:
         two.merge(one)
         kept = two._store.logs.superseded(log)
         assert [hash_of(data) for data in kept] == before[1:]
+
+
+def test_what_is_erased_is_not_kept_under_the_id_it_had_before(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a")
+        tally = two.document(Tally, "a")
+        for text in ("secret", "plain"):
+            one.document(Tally, "a").total.increment(1)
+            tally.text.append(text)
+        ledger = two.ledger("a")
+        log, table = ledger._stored.logs[two.id], two._store.logs
+        two.merge(one)
+        secret = next(entry for entry in ledger.entries() if b"secret" in entry.update)
+        assert secret.replica == two.id
+        assert [b"secret" in data for data in table.superseded(log)] == [True, False]
+        ledger.receive([erase(secret, "by order", ledger.heads).data], Cursor(bytes(16), 1))
+        assert [b"secret" in data for data in table.superseded(log)] == [False]
+        assert str(tally.text) == "plain"
+
+
+def test_what_is_erased_is_not_kept_under_any_of_several_ids(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a")
+        one.document(Tally, "a").total.increment(1)
+        two.document(Tally, "a").text.append("secret")
+        ledger, table = two.ledger("a"), two._store.logs
+        first = ledger._stored.logs[two.id]
+        two.merge(one)
+        second = ledger._stored.logs[two.id]
+        third = table.add_log(ledger.number, two.id + 1)
+        table.supersede(second, 1, (third, 1))
+        assert len(table.superseded(first)) == len(table.superseded(second)) == 1
+        table.forget_erased(third, 1)
+        assert table.superseded(first) == table.superseded(second) == []
+
+
+def test_a_clamp_goes_with_what_is_written_anew(tmp_path: Path) -> None:
+    """The entry that stands there now counts as of another time."""
+    with ExitStack() as stack:
+        one, two = two_copies(stack, tmp_path, "a")
+        one.document(Tally, "a").total.increment(1)
+        tally = two.document(Tally, "a")
+        tally.total.increment(1)
+        ledger = two.ledger("a")
+        mine = list(ledger.entries())[-1]
+        ledger.receive([with_clamp(mine, mine.time - 1).data], Cursor(bytes(16), 1))
+        assert list(ledger.clamps) == [(mine.replica, mine.seq)]
+        two.merge(one)
+        assert not ledger.clamps
+        two.close()
+        two = opened(stack, tmp_path / "1.db")
+        assert not two.ledger("a").clamps
 
 
 class Tally(Document):

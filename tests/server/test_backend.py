@@ -13,11 +13,12 @@ import anyio
 import pytest
 
 from crdtsync.errors import BrokenChainError, ForkError
-from crdtsync.log import EMPTY_UPDATE, Head, make_entry
+from crdtsync.log import EMPTY_UPDATE, Entry, Head, decode_entry, make_entry, with_clamp
 from crdtsync.refusal import refuse
 from crdtsync.server.backend import EPOCH_BYTES, Added, Backend, State, Stored
 from crdtsync.server.backends import MemoryBackend, SqliteBackend
 from crdtsync.server.devices import Device
+from crdtsync.server.erasures import Erasure
 from tests.server.authors import Author
 
 Factory = Callable[[Path], Backend]
@@ -272,7 +273,7 @@ async def test_nothing_refused_is_taken_to_be_known(backend):
     entries = author.write_many(4)
     stored = [*entries[:2], refuse(entries[2], "no"), entries[3]]
     await backend.append("board", stored)
-    assert [row.is_refused for row in await backend.read("board", 0, EVERYTHING)] == [
+    assert [row.is_marked for row in await backend.read("board", 0, EVERYTHING)] == [
         entry.refusal is not None for entry in stored
     ]
     for known in range(5):
@@ -287,6 +288,12 @@ async def test_nothing_refused_is_taken_to_be_known(backend):
     ]
 
 
+async def test_the_value_kept_first_is_kept(backend):
+    assert await backend.keep("door key", b"one") == b"one"
+    assert await backend.keep("door key", b"two") == b"one"
+    assert await backend.keep("other", b"two") == b"two"
+
+
 async def test_devices_are_bound_once_and_revoked_for_good(backend):
     first, other = Device(7, bytes(32), "ann"), Device(7, b"x" * 32, "bob")
     assert await backend.device(7) is None
@@ -297,3 +304,116 @@ async def test_devices_are_bound_once_and_revoked_for_good(backend):
     assert await backend.revoked() == {7}
     assert await backend.bind(first) == first._replace(revoked=True)
     assert await backend.devices() == [first._replace(revoked=True)]
+
+
+async def test_a_clamped_entry_is_taken_to_be_known_by_nobody(backend):
+    author = Author(1)
+    entries = author.write_many(4)
+    stored = [*entries[:2], with_clamp(entries[2], 1), entries[3]]
+    await backend.append("board", stored)
+    assert await datas(backend) == [entry.data for entry in stored]
+    offset = await backend.covered("board", {1: 4})
+    assert {row.seq for row in await backend.read("board", offset, EVERYTHING)} >= {3}
+    await backend.append("board", entries)
+    assert await datas(backend) == [entry.data for entry in stored]
+
+
+def erasures(entries: list[Entry], *seqs: int) -> list[Erasure]:
+    return [Erasure("board", entries[0].replica, seq, "by order") for seq in seqs]
+
+
+async def test_what_is_erased_is_told_to_those_who_are_past_it_and_not_held_any_more(backend):
+    seen: list[Added] = []
+    backend.watch(seen.append)
+    ann, bob = Author(1), Author(2)
+    entries = ann.write_many(4, size=20)
+    await backend.append("board", [*entries, bob.write((1, ann.head))])
+    before = await backend.read("board", 0, EVERYTHING)
+    (order,) = erasures(entries, 2)
+    assert await backend.erase(order)
+    rows = await backend.read("board", 0, EVERYTHING)
+    changed = decode_entry(rows[1].data)
+    assert (changed.erasure, changed.hash, changed.arguments) == ("by order", entries[1].hash, {})
+    assert [row for row in rows if row.offset not in {before[1].offset, rows[-1].offset}] == [
+        row for row in before if row != before[1]
+    ]
+    assert (rows[-1].replica, rows[-1].seq, rows[-1].data) == (1, 2, changed.data)
+    assert rows[-1].offset > before[-1].offset
+    assert await backend.read("board", before[-1].offset, EVERYTHING) == rows[-1:]
+    assert await backend.read("board", 0, EVERYTHING, upto=before[-1].offset) == rows[:-1]
+    assert await backend.state("board") == State(rows[-1].offset, {1: ann.head, 2: bob.head})
+    assert await backend.entry("board", 1, 2) == changed.data
+    assert await backend.covered("board", {1: 4, 2: 1}) < rows[1].offset
+    assert [(added.rewritten, list(added.rows)) for added in seen[1:]] == [(True, rows[-1:])]
+    # It is done once, and for good.
+    assert await backend.erase(order._replace(reason="again"))
+    appended = await backend.append("board", entries)
+    assert appended.stored == {1: Stored(4, before[3].offset)}
+    assert await backend.read("board", 0, EVERYTHING) == rows
+    assert await backend.erasures_due() == []
+    more = await backend.append("board", [ann.write()])
+    assert more.stored[1].offset > rows[-1].offset
+    assert len(await backend.read("board", 0, EVERYTHING)) == len(rows) + 1
+
+
+async def test_reading_is_bounded_where_entries_stand_twice(backend):
+    entries = Author(1).write_many(6, size=100)
+    await backend.append("board", entries)
+    for order in erasures(entries, 5, 1, 3):
+        assert await backend.erase(order)
+    rows = await backend.read("board", 0, EVERYTHING)
+    assert [row.seq for row in rows] == [1, 2, 3, 4, 5, 6, 5, 1, 3]
+    for index, row in enumerate(rows):
+        assert await backend.read("board", row.offset, 1) == rows[index + 1 :][:1]
+        assert await backend.read("board", 0, EVERYTHING, upto=row.offset) == rows[: index + 1]
+
+
+async def test_what_comes_later_is_erased_as_it_comes(backend):
+    entries = Author(1).write_many(4, size=20)
+    for order in [*erasures(entries, 2, 4), Erasure("other", 1, 1, "no")]:
+        assert not await backend.erase(order)
+    assert await backend.documents() == []
+    await backend.append("board", entries[:2])
+    await backend.append("board", entries)
+    stored = [decode_entry(data) for data in await datas(backend)]
+    assert [entry.erasure for entry in stored] == [None, "by order", None, "by order"]
+    assert [entry.hash for entry in stored] == [entry.hash for entry in entries]
+    assert await backend.covered("board", {1: 4}) == 1
+
+
+async def test_a_refused_entry_can_be_erased_and_an_erased_one_comes_from_elsewhere(backend):
+    author = Author(1)
+    entries = author.write_many(2)
+    await backend.append("board", [refuse(entries[0], "no"), entries[1]])
+    assert await backend.erase(*erasures(entries, 1))
+    (first, _, again) = [decode_entry(data) for data in await datas(backend)]
+    assert (first.erasure, first.refusal, again) == ("by order", None, first)
+    fresh = MemoryBackend()
+    await fresh.append("board", [first, entries[1]])
+    assert await fresh.erase(*erasures(entries, 1))
+    assert await datas(fresh) == [first.data, entries[1].data]
+
+
+@pytest.mark.parametrize("factory", PERSISTENT.values(), ids=list(PERSISTENT))
+async def test_it_stays_erased_after_a_restart(factory, tmp_path):
+    author = Author(1)
+    entries = author.write_many(3, size=20)
+    backend = factory(tmp_path)
+    await backend.append("board", entries[:2])
+    for order in erasures(entries, 1, 3):
+        await backend.erase(order)
+    rows = await backend.read("board", 0, EVERYTHING)
+    await backend.aclose()
+
+    backend = factory(tmp_path)
+    assert await backend.read("board", 0, EVERYTHING) == rows
+    await backend.append("board", entries)
+    rows = await backend.read("board", 0, EVERYTHING)
+    assert [decode_entry(row.data).erasure for row in rows] == [
+        "by order",
+        None,
+        "by order",
+        "by order",
+    ]
+    assert len({row.offset for row in rows}) == 4
+    await backend.aclose()

@@ -9,7 +9,9 @@ import pytest
 
 from crdtsync.errors import StorageError
 from crdtsync.server import MemoryBackend, Row, ServerLimits, State
+from crdtsync.server.batch import Batch
 from crdtsync.server.channel import Channel, Channels
+from crdtsync.server.erasures import Erasure
 from crdtsync.sync import Entries, WireLimits, decode_frame
 from tests.server.authors import Author
 
@@ -23,12 +25,16 @@ class Watched(MemoryBackend):
         self.states = 0
         self.failing = False
         self.gate: anyio.Event | None = None
+        self.reading: anyio.Event | None = None
 
     async def read(
         self, document: str, after: int, bytes_max: int, upto: int | None = None
     ) -> list[Row]:
         self.reads += 1
-        return await super().read(document, after, bytes_max, upto)
+        rows = await super().read(document, after, bytes_max, upto)
+        if self.reading is not None:
+            await self.reading.wait()
+        return rows
 
     async def state(self, document: str) -> State:
         self.states += 1
@@ -214,3 +220,54 @@ async def test_the_last_to_leave_closes_the_channel(backend, channels):
     assert len(channels) == 0
     await backend.append("board", [Author(1).write()])
     assert (await channels.join("board")).offset == 1
+
+
+def frame(batch: Batch) -> tuple[bytes, ...]:
+    entries = decode_frame(batch.payload)
+    assert isinstance(entries, Entries)
+    return entries.entries
+
+
+async def test_what_was_erased_is_not_handed_on_from_memory(backend, channels):
+    author = Author(1)
+    entries = author.write_many(3, size=20)
+    channel = await channels.join("board")
+    listener = Listener(channel)
+    await backend.append("board", entries)
+    assert frame(await channel.batch(0)) == tuple(entry.data for entry in entries)
+    await backend.append("board", [author.write(size=20)])  # gathered, in no batch yet
+    channel.rest(listener)
+    told = listener.told
+    for seq in (2, 4):
+        await backend.erase(Erasure("board", 1, seq, "by order"))
+    assert listener.told == told + 1
+    held = [row.data for row in await backend.read("board", 0, 2**30)]
+    batch = await channel.batch(0)
+    assert frame(batch) == tuple(held)
+    assert batch.marked
+    assert entries[1].data not in held
+    assert (await channel.batch(4)).upto == channel.offset == 6
+    channels.leave(channel)
+    again = await channels.join("board")
+    again.follow(listener)
+    assert frame(await again.batch(0)) == tuple(held)
+
+
+async def test_what_is_erased_while_it_is_read_is_not_kept_in_memory(backend, channels):
+    entries = Author(1).write_many(3, size=20)
+    await backend.append("board", entries)
+    channel = await channels.join("board")
+    Listener(channel)
+    backend.reading = anyio.Event()
+    found: list[Batch] = []
+
+    async def read() -> None:
+        found.append(await channel.batch(0))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read)
+        await anyio.wait_all_tasks_blocked()
+        await backend.erase(Erasure("board", 1, 2, "by order"))
+        backend.reading.set()
+    assert entries[1].data not in frame(found[0])
+    assert await channel.batch(0) is found[0]

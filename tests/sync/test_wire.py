@@ -75,7 +75,7 @@ GOLDEN: dict[str, Frame] = {
     "receipt": Receipt("board/1", 7, 3, 43, ()),
     "receipt, refused": Receipt("board/1", 7, 3, 43, ((2, "may not write"),)),
     "check": Check(1, "board/1"),
-    "heads": Heads(1, "board/1", {7: HEAD}),
+    "heads": Heads(1, "board/1", {7: HEAD}, 43),
     "heads, unasked": Heads(0, "board/1", {}),
     "credit": Credit(65536),
     "ping": Ping(7),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from crdtsync.sync import ServerProtocol, WireLimits, encode_frame
 from crdtsync.sync.frames import Check, Entries, Frame, Hello, Push, Subscribe
 from crdtsync.transport import FrameStream, MemoryFrameStream, memory_pair
 
-__all__ = ["EPOCH", "Scripted", "ScriptedServer", "heads_of"]
+__all__ = ["EPOCH", "Scripted", "ScriptedServer", "heads_of", "unix_ms"]
 
 F = TypeVar("F", bound=Frame)
 EPOCH = bytes(range(16))
@@ -22,6 +23,11 @@ EPOCH = bytes(range(16))
 def heads_of(*entries: Entry) -> dict[int, Head]:
     """Return the heads of logs that end with these entries."""
     return {entry.replica: Head(entry.seq, entry.hash) for entry in entries}
+
+
+def unix_ms() -> int:
+    """Return the time as servers tell it."""
+    return time.time_ns() // 1_000_000
 
 
 class Scripted:
@@ -60,7 +66,7 @@ class Scripted:
     async def welcome(self) -> Hello:
         """Let the client in."""
         hello = await self.until(Hello)
-        self.protocol.welcome(epoch=EPOCH, time=0)
+        self.protocol.welcome(epoch=EPOCH, time=unix_ms())
         await self.flush()
         return hello
 

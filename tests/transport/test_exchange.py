@@ -30,7 +30,7 @@ from crdtsync.sync.frames import (
 from crdtsync.transport.exchange import ADVANCE_MAX, Exchange, client_id
 from crdtsync.transport.status import ConnectionEvent
 from tests.server.authors import Author
-from tests.transport.scripted import EPOCH, heads_of
+from tests.transport.scripted import EPOCH, heads_of, unix_ms
 
 F = TypeVar("F", bound=Frame)
 
@@ -59,7 +59,7 @@ class Table:
         replica.subscribe(self.exchange.touch)
         self.exchange.greet("token")
         self.run()
-        self.server.welcome(epoch=EPOCH, time=0)
+        self.server.welcome(epoch=EPOCH, time=unix_ms())
         self.run()
 
     def run(self) -> None:

@@ -53,6 +53,10 @@ class Logs:
     def resume(self) -> None:
         return None
 
+    @property
+    def is_stale(self) -> bool:
+        return False
+
     def take_part(
         self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor, /
     ) -> bool:

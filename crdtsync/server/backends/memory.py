@@ -16,7 +16,8 @@ from operator import attrgetter
 from anyio.lowlevel import checkpoint
 
 from crdtsync.clone import id_of
-from crdtsync.log import HASH_BYTES, Entry, Head
+from crdtsync.document.erasure import erase
+from crdtsync.log import HASH_BYTES, Entry, Head, decode_entry
 from crdtsync.server.admission import admit
 from crdtsync.server.backend import (
     EPOCH_BYTES,
@@ -29,6 +30,7 @@ from crdtsync.server.backend import (
     Watcher,
 )
 from crdtsync.server.devices import Device
+from crdtsync.server.erasures import Erasure
 from crdtsync.server.lifecycle import State as Standing
 from crdtsync.server.records import ConnectionRecord, Crowd, Followed, Lag, Move
 
@@ -64,6 +66,8 @@ class MemoryBackend:
         self._devices: dict[int, Device] = {}
         self._connections: dict[bytes, ConnectionRecord] = {}
         self._followed: dict[bytes, dict[str, Followed]] = {}
+        self._kept: dict[str, bytes] = {}
+        self._erasures: dict[tuple[str, int, int], Erasure] = {}
         self._watchers: list[Watcher] = []
 
     @property
@@ -75,13 +79,16 @@ class MemoryBackend:
         held = self._documents.get(document) or _Held()
         admission = admit(entries, held.heads, held.hash_at)
         rows = []
-        for offset, entry in enumerate(admission.new, len(held.rows) + 1):
+        heads = held.heads | admission.heads
+        for offset, new in enumerate(admission.new, len(held.rows) + 1):
+            erasure = self._erasures.get((document, new.replica, new.seq))
+            entry = new if erasure is None else erase(new, erasure.reason, heads)
             rows.append(Row(offset, entry.replica, entry.seq, entry.data))
             held.places[entry.replica, entry.seq] = offset, entry.hash
         if rows:
             self._documents[document] = held
             held.rows += rows
-            held.heads |= admission.heads
+            held.heads = heads
             for watcher in list(self._watchers):
                 watcher(Added(document, rows, admission.heads))
         stored = {
@@ -129,13 +136,44 @@ class MemoryBackend:
         held = self._documents.get(document)
         if held is None:
             return 0
-        refused = next((row.offset - 1 for row in held.rows if row.is_refused), len(held.rows))
+        marked = next((row.offset - 1 for row in held.rows if row.is_marked), len(held.rows))
         lacking = [
             held.places[replica, vector.get(replica, 0) + 1][0] - 1
             for replica, head in held.heads.items()
             if vector.get(replica, 0) < head.seq
         ]
-        return min(refused, *lacking) if lacking else refused
+        return min(marked, *lacking) if lacking else marked
+
+    async def erase(self, erasure: Erasure) -> bool:
+        await checkpoint()
+        document, replica, seq, reason = erasure
+        self._erasures[document, replica, seq] = erasure
+        held = self._documents.get(document)
+        if held is None or (replica, seq) not in held.places:
+            return False
+        place = held.places[replica, seq][0] - 1
+        if len(held.rows[place].data) == HASH_BYTES:
+            return False
+        entry = decode_entry(held.rows[place].data)
+        erased = erase(entry, reason, held.heads)
+        if erased is not entry:
+            held.rows[place] = held.rows[place]._replace(data=erased.data)
+            row = Row(len(held.rows) + 1, replica, seq, erased.data)
+            held.rows.append(row)
+            forgotten = (
+                held.snapshot is not None
+                and held.snapshot[0].offset > place
+                and not any(len(row.data) == HASH_BYTES for row in held.rows)
+            )
+            if forgotten:
+                held.base, held.snapshot = 0, None
+            for watcher in list(self._watchers):
+                watcher(Added(document, [row], {}, rewritten=True, unsnapshotted=forgotten))
+        return True
+
+    async def erasures_due(self) -> list[Erasure]:
+        await checkpoint()
+        return []
 
     async def keep_snapshot(self, document: str, offset: int, data: bytes) -> SnapshotInfo:
         await checkpoint()
@@ -275,6 +313,10 @@ class MemoryBackend:
         if device is not None:
             self._devices[replica] = device._replace(revoked=True)
         return device is not None
+
+    async def keep(self, name: str, value: bytes) -> bytes:
+        await checkpoint()
+        return self._kept.setdefault(name, value)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.append(watcher)

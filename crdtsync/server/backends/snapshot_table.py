@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS snapshot_parts(
 );
 CREATE TABLE IF NOT EXISTS bases(
     document INTEGER PRIMARY KEY,
-    base INTEGER NOT NULL
+    base INTEGER NOT NULL,
+    dropped INTEGER NOT NULL
 );
 """
 
@@ -100,8 +101,40 @@ class SnapshotTable:
             return base
         if drop:
             upto = self._drop(document << _BITS, base, upto)
-        self._connection.execute("INSERT OR REPLACE INTO bases VALUES(?, ?)", (document, upto))
+        dropped = drop or self._has_dropped(document)
+        self._connection.execute(
+            "INSERT OR REPLACE INTO bases VALUES(?, ?, ?)", (document, upto, dropped)
+        )
         return upto
+
+    def _has_dropped(self, document: int) -> bool:
+        return bool(
+            self._connection.execute(
+                "SELECT dropped FROM bases WHERE document = ?", (document,)
+            ).get
+        )
+
+    def forget(self, document: int, offset: int) -> bool:
+        """Let a log begin at its first entry again, as its snapshot holds what must not be there.
+
+        Args:
+            document: its number.
+            offset: of an entry that has changed.
+
+        Returns:
+            Whether it was so. Where entries were dropped the snapshot is all there is, and stays.
+        """
+        info = self.info(document)
+        if info is None or info.offset < offset or self._has_dropped(document):
+            return False
+        places = document << _BITS
+        self._connection.execute("DELETE FROM snapshots WHERE document = ?", (document,))
+        self._connection.execute("DELETE FROM bases WHERE document = ?", (document,))
+        self._connection.execute(
+            "DELETE FROM snapshot_parts WHERE place >= ? AND place < ?",
+            (places, places + (1 << _BITS)),
+        )
+        return True
 
     def _drop(self, places: int, base: int, upto: int) -> int:
         rows = list(

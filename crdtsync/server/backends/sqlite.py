@@ -20,8 +20,10 @@ from typing import Self, TypeVar
 
 import apsw
 
-from crdtsync.errors import CorruptLogError, EntryError, StorageError
+from crdtsync.document.erasure import erase
+from crdtsync.errors import CorruptLogError, EntryError
 from crdtsync.log import Entry, Head, decode_entry, hash_of
+from crdtsync.replica.audit import STORED
 from crdtsync.server.admission import Admission, admit
 from crdtsync.server.backend import (
     EPOCH_BYTES,
@@ -34,6 +36,8 @@ from crdtsync.server.backend import (
     Watcher,
 )
 from crdtsync.server.backends.committer import Committer
+from crdtsync.server.backends.erasure_table import SCHEMA as ERASURE_SCHEMA
+from crdtsync.server.backends.erasure_table import ErasureTable
 from crdtsync.server.backends.records_table import SCHEMA as CONNECTION_SCHEMA
 from crdtsync.server.backends.records_table import ConnectionTable
 from crdtsync.server.backends.snapshot_table import SCHEMA as SNAPSHOT_SCHEMA
@@ -41,15 +45,15 @@ from crdtsync.server.backends.snapshot_table import SnapshotTable, is_dropped
 from crdtsync.server.backends.table import SCHEMA as ENTRY_SCHEMA
 from crdtsync.server.backends.table import DeviceTable, EntryTable
 from crdtsync.server.devices import Device
+from crdtsync.server.erasures import Erasure
 from crdtsync.server.records import ConnectionRecord, Crowd, Followed, Lag, Move
 from crdtsync.storage import open_file
 
-__all__ = ["SqliteBackend", "list_devices", "revoke_device"]
+__all__ = ["SqliteBackend"]
 
 T = TypeVar("T")
 
-SCHEMA = ENTRY_SCHEMA + SNAPSHOT_SCHEMA + CONNECTION_SCHEMA
-_BUSY_TIMEOUT_MS = 5000
+SCHEMA = ENTRY_SCHEMA + ERASURE_SCHEMA + SNAPSHOT_SCHEMA + CONNECTION_SCHEMA
 
 
 def _tell_nobody(_: object) -> None:
@@ -86,12 +90,14 @@ class SqliteBackend:
         self._devices = DeviceTable(self._connection)
         self._snapshots = SnapshotTable(self._connection)
         self._connections = ConnectionTable(self._connection)
+        self._erasures = ErasureTable(self._connection)
+        self._erased: dict[str, dict[tuple[int, int], Erasure]] | None = None
         self._documents: dict[str, _Document] = {}
         self._documents_max = documents_remembered_max
         self._watchers: list[Watcher] = []
         self._epoch = self._read_epoch()
         self._committer = Committer(
-            self._file.path, self._file.transaction, self._documents.clear, self._file.close
+            self._file.path, self._file.transaction, self._forget, self._file.close
         )
 
     async def __aenter__(self) -> Self:
@@ -186,6 +192,18 @@ class SqliteBackend:
     async def retired(self) -> frozenset[bytes]:
         return await self._read(self._connections.retired)
 
+    async def erase(self, erasure: Erasure) -> bool:
+        def work() -> tuple[bool, Added | None]:
+            return self._erase(erasure)
+
+        held, added = await self._committer.write(work, self._tell)
+        if added is not None:
+            await self._committer.read(self._file.scrub)
+        return held
+
+    async def erasures_due(self) -> list[Erasure]:
+        return await self._read(lambda: self._erasures.all(due=True))
+
     async def documents(self) -> list[str]:
         return await self._read(self._table.names)
 
@@ -204,6 +222,9 @@ class SqliteBackend:
     async def revoke(self, replica: int) -> bool:
         return await self._committer.write(lambda: self._devices.revoke(replica), _tell_nobody)
 
+    async def keep(self, name: str, value: bytes) -> bytes:
+        return await self._committer.write(lambda: self._keep(name, value), _tell_nobody)
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         self._watchers.append(watcher)
         return lambda: self._watchers.remove(watcher)
@@ -211,7 +232,7 @@ class SqliteBackend:
     async def aclose(self) -> None:
         await self._committer.aclose()
 
-    def _tell(self, result: tuple[Appended, Added | None]) -> None:
+    def _tell(self, result: tuple[object, Added | None]) -> None:
         _, added = result
         if added is not None:
             for watcher in list(self._watchers):
@@ -229,12 +250,17 @@ class SqliteBackend:
     # From here on: in the committer's thread, or before it was started.
 
     def _read_epoch(self) -> bytes:
-        with self._file.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO meta VALUES('epoch', ?)", (secrets.token_bytes(EPOCH_BYTES),)
-            )
-            epoch: bytes = connection.execute("SELECT value FROM meta WHERE name = 'epoch'").get
-        return epoch
+        with self._file.transaction():
+            return self._keep("epoch", secrets.token_bytes(EPOCH_BYTES))
+
+    def _keep(self, name: str, value: bytes) -> bytes:
+        self._connection.execute("INSERT OR IGNORE INTO meta VALUES(?, ?)", (name, value))
+        kept: bytes = self._connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).get
+        return kept
+
+    def _forget(self) -> None:
+        self._documents.clear()
+        self._erased = None
 
     def _append(self, document: str, entries: Sequence[Entry]) -> tuple[Appended, Added | None]:
         held = self._document(document)
@@ -252,10 +278,44 @@ class SqliteBackend:
     def _store(self, document: str, held: _Document, admission: Admission) -> Added:
         if held.id is None:
             held.id = self._table.add_document(document)
-        rows = self._table.insert(held.id, held.position + 1, admission.new)
-        held.position += len(rows)
         held.heads |= admission.heads
+        new = self._without_erased(document, admission.new, held.heads)
+        rows = self._table.insert(held.id, held.position + 1, new)
+        held.position += len(rows)
         return Added(document, rows, admission.heads)
+
+    def _without_erased(
+        self, document: str, entries: Sequence[Entry], heads: Mapping[int, Head]
+    ) -> Sequence[Entry]:
+        if self._erased is None:
+            self._erased = {}
+            for erasure in self._erasures.all():
+                self._erased.setdefault(erasure.document, {})[erasure[1:3]] = erasure
+        erased = self._erased.get(document)
+        if not erased:
+            return entries
+        found = ((entry, erased.get((entry.replica, entry.seq))) for entry in entries)
+        return [e if order is None else erase(e, order.reason, heads) for e, order in found]
+
+    def _erase(self, erasure: Erasure) -> tuple[bool, Added | None]:
+        document, replica, seq, reason = erasure
+        self._erasures.put(erasure, due=False)
+        self._erased = None
+        held = self._document(document)
+        head = held.heads.get(replica)
+        if held.id is None or head is None or not 0 < seq <= head.seq:
+            return False, None
+        before = self._table.at(held.id, replica, seq)
+        if is_dropped(before.data):
+            return False, None
+        entry = decode_entry(before.data, STORED)
+        erased = erase(entry, reason, held.heads)
+        if erased is entry:
+            return True, None
+        held.position += 1
+        row = self._table.rewrite(held.id, erased, held.position)
+        forgotten = self._snapshots.forget(held.id, before.offset)
+        return True, Added(document, [row], {}, rewritten=True, unsnapshotted=forgotten)
 
     def _rows(self, document: str, after: int, bytes_max: int, upto: int | None) -> list[Row]:
         held = self._document(document)
@@ -289,8 +349,8 @@ class SqliteBackend:
             ),
             default=held.position,
         )
-        refused = None if held.id is None else self._table.first_refused(held.id)
-        return covered if refused is None else min(covered, refused - 1)
+        marked = None if held.id is None else self._table.first_marked(held.id)
+        return covered if marked is None else min(covered, marked - 1)
 
     def _offset_of(self, held: _Document, replica: int, seq: int) -> int:
         assert held.id is not None
@@ -339,37 +399,3 @@ class SqliteBackend:
             seq=row.seq,
             position=row.offset,
         )
-
-
-def list_devices(path: str | os.PathLike[str]) -> list[Device]:
-    """Return the devices that a server's file knows, also while a server has it open.
-
-    Raises:
-        StorageError: it cannot be read, or is no server's file.
-    """
-    file = open_file(path, "server", SCHEMA, durability="power", read_only=True)
-    try:
-        with file.errors():
-            return DeviceTable(file.connection).all()
-    finally:
-        file.close()
-
-
-def revoke_device(path: str | os.PathLike[str], replica: int) -> bool:
-    """Revoke a device in a server's file, also while a server has it open; False if it is unknown.
-
-    Raises:
-        StorageError: it cannot be written, or is no server's file.
-    """
-    list_devices(path)  # is it a server's file at all?
-    connection = apsw.Connection(os.fspath(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    try:
-        connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
-        connection.pragma("synchronous", "FULL")
-        return DeviceTable(connection).revoke(replica)
-    except apsw.Error as error:
-        raise StorageError(
-            f"the device cannot be revoked: {error}", path=os.fspath(path)
-        ) from error
-    finally:
-        connection.close()

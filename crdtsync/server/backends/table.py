@@ -3,6 +3,9 @@
 A row's place is `document << 40 | offset`, so the rows of one document stand together in the order
 of arrival, which is what followers read. A second index finds an entry by its log and number.
 Entries are stored as the bytes they came in.
+
+An entry that was rewritten must be told to those who are past it. So it gets one more place, a
+*notice*, at which the same bytes are read; they stay where they are.
 """
 
 from __future__ import annotations
@@ -30,8 +33,14 @@ CREATE TABLE IF NOT EXISTS entries(
     data BLOB NOT NULL,
     UNIQUE(document, replica, seq)
 );
-CREATE TABLE IF NOT EXISTS refused(
+CREATE TABLE IF NOT EXISTS marked(
     place INTEGER PRIMARY KEY
+);
+CREATE TABLE IF NOT EXISTS notices(
+    place INTEGER PRIMARY KEY,
+    document INTEGER NOT NULL,
+    replica INTEGER NOT NULL,
+    seq INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS devices(
     replica INTEGER PRIMARY KEY,
@@ -79,28 +88,52 @@ class EntryTable:
             "INSERT INTO entries(place, document, replica, seq, data) VALUES(?, ?, ?, ?, ?)",
             [(base | row.offset, document, row.replica, row.seq, row.data) for row in rows],
         )
-        refused = [(base | row.offset,) for row in rows if row.is_refused]
-        if refused:
-            self._connection.executemany("INSERT INTO refused(place) VALUES(?)", refused)
+        marked = [(base | row.offset,) for row in rows if row.is_marked]
+        if marked:
+            self._connection.executemany("INSERT INTO marked(place) VALUES(?)", marked)
         return rows
 
-    def first_refused(self, document: int) -> int | None:
-        """Return the offset of a document's first refused entry."""
+    def rewrite(self, document: int, entry: Entry, offset: int) -> Row:
+        """Store the marked form of an entry in its place; return it as it stands at an offset too.
+
+        Args:
+            document: its number.
+            entry: the form.
+            offset: behind all others.
+        """
+        base = document << _OFFSET_BITS
+        self._connection.execute(
+            "UPDATE entries SET data = ? WHERE document = ? AND replica = ? AND seq = ?",
+            (entry.data, document, entry.replica, entry.seq),
+        )
+        place = base | self.at(document, entry.replica, entry.seq).offset
+        self._connection.execute("INSERT OR IGNORE INTO marked VALUES(?)", (place,))
+        self._connection.execute(
+            "INSERT INTO notices VALUES(?, ?, ?, ?)",
+            (base | offset, document, entry.replica, entry.seq),
+        )
+        return Row(offset, entry.replica, entry.seq, entry.data)
+
+    def first_marked(self, document: int) -> int | None:
+        """Return the offset of a document's first marked entry."""
         base = document << _OFFSET_BITS
         first: int | None = self._connection.execute(
-            "SELECT min(place) FROM refused WHERE place > ? AND place < ?",
+            "SELECT min(place) FROM marked WHERE place > ? AND place < ?",
             (base, base + (1 << _OFFSET_BITS)),
         ).get
         return None if first is None else first - base
 
     def last_offset(self, document: int) -> int:
-        """Return the offset of the newest entry; 0 where there is none."""
+        """Return the offset of the newest entry, or notice; 0 where there is none."""
         base = document << _OFFSET_BITS
-        last: int | None = self._connection.execute(
-            "SELECT max(place) FROM entries WHERE place > ? AND place < ?",
-            (base, base + (1 << _OFFSET_BITS)),
-        ).get
-        return 0 if last is None else last - base
+        last = [
+            self._connection.execute(
+                f"SELECT max(place) FROM {table} WHERE place > ? AND place < ?",  # noqa: S608 - ours
+                (base, base + (1 << _OFFSET_BITS)),
+            ).get
+            for table in ("entries", "notices")
+        ]
+        return max((place - base for place in last if place is not None), default=0)
 
     def replicas(self, document: int) -> list[int]:
         """Return the replicas that have a log in a document, without reading the logs."""
@@ -132,6 +165,14 @@ class EntryTable:
         )
         return Row(place - (document << _OFFSET_BITS), replica, seq, data)
 
+    def holds(self, document: int, replica: int, seq: int) -> bool:
+        """Tell whether there is an entry of that number."""
+        rows = self._connection.execute(
+            "SELECT 1 FROM entries WHERE document = ? AND replica = ? AND seq = ?",
+            (document, replica, seq),
+        )
+        return any(True for _ in rows)
+
     def read(self, document: int, after: int, upto: int, bytes_max: int) -> list[Row]:
         """Return entries above an offset in their order, at least one if there is any.
 
@@ -147,8 +188,11 @@ class EntryTable:
         rows: list[Row] = []
         size = 0
         for place, replica, seq, data in self._connection.execute(
-            "SELECT place, replica, seq, data FROM entries WHERE place > ? AND place <= ? "
-            "AND length(data) > ? ORDER BY place",
+            "SELECT place, replica, seq, data FROM entries "
+            "WHERE place > ?1 AND place <= ?2 AND length(data) > ?3 "
+            "UNION ALL SELECT notices.place, replica, seq, data FROM notices "
+            "JOIN entries USING(document, replica, seq) "
+            "WHERE notices.place > ?1 AND notices.place <= ?2 AND length(data) > ?3 ORDER BY 1",
             (base + after, base + upto, HASH_BYTES),
         ):
             size += len(data)

@@ -3,6 +3,8 @@
 | path | what is there |
 |---|---|
 | `/` | WebSocket: the native protocol |
+| `/yjs/` and a document's name | WebSocket: Yjs clients, as y-websocket speaks |
+| `/hocuspocus` | WebSocket: Yjs clients, as Hocuspocus speaks |
 | `/health` | HTTP: `200 ok` while it serves |
 | others | doors that were added |
 """
@@ -25,6 +27,7 @@ from crdtsync.server.limits import ServerLimits
 from crdtsync.server.policy import ConnectionPolicy
 from crdtsync.server.web.asgi import AsgiWebSocket, Receive, Scope, Send, headers_of, respond
 from crdtsync.server.web.guard import Guard
+from crdtsync.server.yjs import Doors, HocuspocusPath, YWebsocketPath
 from crdtsync.transport.messages import MESSAGE_BYTES_MAX, MessageFrameStream, MessageStream
 
 __all__ = ["WebApp", "WebDoor", "WebRequest", "web_app"]
@@ -75,7 +78,12 @@ class WebApp:
 
     def __init__(self, hub: Hub, *, guard: Guard) -> None:
         self.hub = hub
-        self.doors: dict[str, WebDoor] = {"/": _NativeDoor(hub)}
+        self._yjs = Doors(hub)
+        self.doors: dict[str, WebDoor] = {
+            "/": _NativeDoor(hub),
+            "/yjs/": YWebsocketPath(self._yjs),
+            "/hocuspocus": HocuspocusPath(self._yjs),
+        }
         self._guard = guard
         self._connections: set[anyio.CancelScope] = set()
         self._stack: AsyncExitStack | None = None  # while it serves
@@ -91,6 +99,7 @@ class WebApp:
             raise RuntimeError("this application serves already: enter its context only once")
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.hub)
+            await stack.enter_async_context(self._yjs)
             self._stack = stack.pop_all()
         return self
 

@@ -16,6 +16,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from crdtsync.server import MemoryBackend, ServerLimits, web_app
+from crdtsync.server.yjs import YjsLimits
 from crdtsync.sync import WireLimits, frame_bytes
 from crdtsync.transport import connect_stream, parse_url
 from crdtsync.transport.messages import MESSAGE_BYTES_MAX
@@ -28,6 +29,10 @@ ROOT = Path(__file__).parents[3]
 LIMITS = ServerLimits(
     wire=WireLimits(handshake_timeout_s=0.5, silence_timeout_s=1), close_timeout_s=0.5
 )
+
+
+MOST = YjsLimits().message_bytes_max
+"""What the web server takes: the most that any of its doors does."""
 
 
 @asynccontextmanager
@@ -57,12 +62,12 @@ Attack = Callable[[RawWebSocket], Awaitable[None]]
 
 
 async def announce_too_much(socket: RawWebSocket) -> None:
-    await socket.send(frame(Opcode.BINARY, bytes(MESSAGE_BYTES_MAX + 1))[:20])
+    await socket.send(frame(Opcode.BINARY, bytes(MOST + 1))[:20])
     await told(socket, 1009)
 
 
 async def too_much_in_fragments(socket: RawWebSocket) -> None:
-    await socket.send(frame(Opcode.BINARY, bytes(MESSAGE_BYTES_MAX), fin=False))
+    await socket.send(frame(Opcode.BINARY, bytes(MOST), fin=False))
     await socket.send(frame(Opcode.CONT, bytes(1), fin=False))
     await told(socket, 1009)
 

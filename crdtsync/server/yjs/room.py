@@ -1,0 +1,316 @@
+"""A room: one document while Yjs clients have it open.
+
+It holds the document, materialized from the log. One task does all its work, in turns: it takes in
+what the log has got meanwhile, from whomever, and tells it to everybody as one update; then it
+takes all that its members have written meanwhile, makes entries of it, and has them stored
+together. So the document never holds what is not durable, nothing is told that is not, and the more
+there is to do, the more is done at once.
+
+Read next: `replay` (the document), `scribe` (the entries), `recent` (what is told).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import anyio
+import pycrdt
+
+from crdtsync.document.crdt import panics_as_errors
+from crdtsync.errors import EntryError, LimitError, StorageError
+from crdtsync.log import Entry
+from crdtsync.server.backend import Added, Backend, Row
+from crdtsync.server.channel import Channel
+from crdtsync.server.presence import Presence
+from crdtsync.server.yjs.limits import YjsLimits
+from crdtsync.server.yjs.recent import Recent, united
+from crdtsync.server.yjs.replay import Replay
+from crdtsync.server.yjs.scribe import PART_BYTES_MAX, Author, Scribe
+from crdtsync.update import Division, deleting, divide, nests_too_deeply
+
+__all__ = ["Member", "Room", "Verdict", "Write"]
+
+_logger = logging.getLogger(__name__)
+
+
+class Verdict(NamedTuple):
+    """What became of a member's changes.
+
+    Attributes:
+        stored: all of them are stored, durably, and have an effect.
+        incomplete: some were left out, because what they build on is not here.
+        undo: an update that takes back what was refused; None if nothing was.
+        reason: why it was refused, and cannot be taken back: the member is to go.
+        unavailable: it could not be stored now; the member is to come again.
+    """
+
+    stored: bool = False
+    incomplete: bool = False
+    undo: bytes | None = None
+    reason: str | None = None
+    unavailable: bool = False
+
+
+class Member(Protocol):
+    """A connection's part in a room."""
+
+    author: Author
+
+    def news(self) -> None:
+        """Take note that there is something to be told; must return at once."""
+
+    def pass_on(self, body: bytes) -> None:
+        """Pass a message of another member's app on; must return at once."""
+
+    def fail(self) -> None:
+        """Take note that the room is of no use any more; must return at once."""
+
+    async def judge(self, entries: Sequence[Entry], channel: Channel) -> list[Entry]:
+        """Return the entries as they are to be stored."""
+
+
+class Write(NamedTuple):
+    """Changes of a member. `told` is called with what became of them."""
+
+    member: Member
+    update: bytes
+    told: Callable[[Verdict], None]
+
+
+class _Draft(NamedTuple):
+    """Changes, made into entries."""
+
+    write: Write
+    entries: list[Entry]
+    verdict: Verdict
+
+
+class Room:
+    """One document. Made, and given back, through `Rooms`.
+
+    Args:
+        channel: the document's.
+        backend: where its log is.
+        scribe: writes it.
+        limits: what it may cost.
+
+    Attributes:
+        members: who is to be told what happens.
+        presence: who is there.
+        recent: what has changed lately.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        backend: Backend,
+        scribe: Scribe,
+        limits: YjsLimits,
+    ) -> None:
+        self.channel = channel
+        self.scribe = scribe
+        self.presence = Presence(states_max=limits.presence_states_max)
+        self.recent = Recent(limits.recent_bytes_max)
+        self.members: set[Member] = set()
+        self._backend = backend
+        self._replay = Replay(channel.document)
+        self._arrived: list[Row] = []
+        self._inbox: list[Write] = []
+        self._writers: dict[tuple[int, int], Member] = {}  # of entries on their way
+        self._bell = anyio.Event()
+        self._closed = False
+        self._spoiled = False
+
+    @property
+    def document(self) -> str:
+        """The document's name."""
+        return self.channel.document
+
+    @property
+    def doc(self) -> pycrdt.Doc[Any]:
+        """The document. To be read only."""
+        return self._replay.doc
+
+    async def load(self) -> None:
+        """Materialize the document. Called once, before anything else.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+        await self._replay.read(self._backend)
+
+    def extend(self, added: Added) -> None:
+        """Take note that the log has grown, or that something in it is not what it was."""
+        self._arrived += added.rows
+        self._spoiled |= added.rewritten
+        self._bell.set()
+
+    def submit(self, write: Write) -> None:
+        """Have changes stored."""
+        self._inbox.append(write)
+        self._bell.set()
+
+    def difference(self, state: bytes) -> bytes:
+        """Return what somebody lacks who has this state."""
+        with panics_as_errors():
+            return self._replay.doc.get_update(state)
+
+    def has(self, update: bytes) -> bool:
+        """Tell whether an update would change nothing. It may be anything."""
+        if nests_too_deeply(update):
+            return False
+        try:
+            division = divide(update, self._replay.clocks, PART_BYTES_MAX)
+        except ValueError:
+            return False
+        new = division.parts or self._replay.deleted.lacking(division.deletions)
+        return division.complete and not new
+
+    def tell(self) -> None:
+        """Have all members look for news."""
+        for member in self.members:
+            member.news()
+
+    def close(self) -> None:
+        """Let the room's task end."""
+        self._closed = True
+        self._bell.set()
+
+    def dispose(self) -> None:
+        """Let the document go."""
+        self._replay.close()
+
+    async def run(self) -> None:
+        """Do the room's work until it is closed."""
+        while not self._closed:
+            await self._bell.wait()
+            self._bell = anyio.Event()
+            await self._turn()
+
+    async def _turn(self) -> None:
+        if self._arrived and not self._spoiled:
+            rows, self._arrived = self._arrived, []
+            self._take(rows)
+        writes, self._inbox = self._inbox, []
+        try:
+            if self._spoiled:
+                await self._read_anew()
+            if writes:
+                await self._write(writes)
+        except StorageError as error:
+            _logger.error("document %r: Yjs clients are sent away: %s", self.document, error)
+            for write in writes:
+                write.told(Verdict(unavailable=True))
+
+    def _take(self, rows: Sequence[Row]) -> None:
+        """Apply what the log has got, and tell it."""
+        before = self.doc.get_state()
+        entries = self._replay.take(rows)
+        if entries is None:
+            self._spoiled = True
+            return
+        if not entries:
+            return
+        writers = {self._writers.pop((entry.replica, entry.seq), None) for entry in entries}
+        update = united([entry.update for entry in entries], self.doc, before)
+        self.recent.put(update, before, writers.pop() if len(writers) == 1 else None)
+        self.tell()
+
+    async def _read_anew(self) -> None:
+        await self._replay.read_anew(self._backend)
+        self._spoiled = False
+        self._writers.clear()
+        self.recent.restart()
+        self.tell()
+
+    async def _write(self, writes: Sequence[Write]) -> None:
+        """Make entries of changes, store them, and tell their writers."""
+        held = dict(self._replay.clocks)
+        self.scribe.see(self._replay.latest)
+        try:
+            drafts = [await self._draft(write, held) for write in writes]
+            entries = [entry for draft in drafts for entry in draft.entries]
+            if entries:
+                self._writers |= {
+                    (entry.replica, entry.seq): draft.write.member
+                    for draft in drafts
+                    for entry in draft.entries
+                }
+                await self._backend.append(self.document, entries)
+            self.scribe.stored()
+        except EntryError as error:
+            # Somebody else has written one of the logs: it is not ours, as a new look will show.
+            _logger.error("document %r: %s", self.document, error)
+            self._abandon()
+            drafts = [_Draft(write, [], Verdict(unavailable=True)) for write in writes]
+        except BaseException:
+            self._abandon()
+            raise
+        for draft in drafts:
+            draft.write.told(draft.verdict)
+
+    def _abandon(self) -> None:
+        self.scribe.abandoned()
+        self._writers.clear()
+
+    async def _draft(self, write: Write, held: dict[int, int]) -> _Draft:
+        """Make entries of changes, and tell what will have become of them when they are stored.
+
+        Args:
+            write: the changes.
+            held: the CRDT clock of every client; those of the entries are added.
+        """
+        author = write.member.author
+        try:
+            if nests_too_deeply(write.update):
+                raise ValueError("it nests too deeply, or cannot be read")
+            division = divide(write.update, held, PART_BYTES_MAX)
+            _check_readable(division)
+            await self.scribe.check(division, author)
+        except (ValueError, RuntimeError) as error:
+            return _Draft(write, [], Verdict(reason=f"these changes cannot be read: {error}"))
+        except EntryError as error:
+            return _Draft(write, [], Verdict(reason=error.reason))
+        except LimitError as error:
+            return _Draft(write, [], Verdict(reason=str(error)))
+        reached = held | {part.client: part.end for part in division.parts}
+        deletions, all_known = _known(self._replay.deleted.lacking(division.deletions), reached)
+        entries = await self.scribe.write(division, deletions, author)
+        held |= reached
+        judged = await write.member.judge(entries, self.channel)
+        incomplete = not (division.complete and all_known)
+        refusals = [entry.refusal for entry in judged if entry.refusal is not None]
+        if not refusals:
+            return _Draft(write, judged, Verdict(stored=not incomplete, incomplete=incomplete))
+        if deletions:  # nobody can take these back from a Yjs client
+            return _Draft(write, judged, Verdict(reason=refusals[0]))
+        undone = {part.client: [(part.clock, part.end)] for part in division.parts}
+        return _Draft(write, judged, Verdict(incomplete=incomplete, undo=deleting(undone)))
+
+
+def _check_readable(division: Division) -> None:
+    """Check that the CRDT library reads what we have read.
+
+    Raises:
+        ValueError: it does not.
+    """
+    with panics_as_errors():
+        for part in division.parts:
+            pycrdt.get_state(part.update)
+
+
+def _known(
+    deletions: dict[int, list[tuple[int, int]]], reached: dict[int, int]
+) -> tuple[dict[int, list[tuple[int, int]]], bool]:
+    """Return the deletions of structs that there are, and whether these are all."""
+    known: dict[int, list[tuple[int, int]]] = {}
+    complete = True
+    for client, runs in deletions.items():
+        clock = reached.get(client, 0)
+        complete &= all(behind <= clock for _, behind in runs)
+        cut = [(first, min(behind, clock)) for first, behind in runs if first < clock]
+        if cut:
+            known[client] = cut
+    return known, complete

@@ -1,0 +1,141 @@
+"""Load on servers of Yjs documents: python -m tests.benchmarks.yjs_load.
+
+The same stock clients from npm write to our doors (durably, in a SQLite file), to Hocuspocus and to
+pycrdt-websocket (both in memory), one after the other. Told for each: the time until all clients
+were equal, the CPU time that the server took for it, and the messages with changes that it sent.
+Clients and server share the machine, so CPU time is the cleaner figure. Node is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[2]
+TICKS = os.sysconf("SC_CLK_TCK")
+LOADS = {
+    "1 room x 50 clients x 20 edits, at once": (1, 50, 20, 0),
+    "1 room x 50 clients x 20 edits, 50 ms apart": (1, 50, 20, 50),
+    "200 rooms x 2 clients x 20 edits, at once": (200, 2, 20, 0),
+}
+
+
+def installed() -> Path:
+    """Return a folder with the npm packages."""
+    name = hashlib.sha256((HERE / "package.json").read_bytes()).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"crdtsync-yjs-load-{os.getuid()}-{name}"
+    if not (folder / "installed").exists():
+        folder.mkdir(exist_ok=True)
+        shutil.copy(HERE / "package.json", folder)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        (folder / "installed").touch()
+    for script in HERE.glob("*.mjs"):
+        shutil.copy(script, folder)
+    return folder
+
+
+def servers(folder: Path, file: Path) -> dict[str, tuple[str, str, list[str], Path]]:
+    """Return what there is to measure: kind of clients, path, command, folder."""
+    python = [sys.executable, "-m"]
+    ours = [*python, "tests.benchmarks.yjs_load.our_server", "PORT", str(file)]
+    return {
+        "crdtsync, y-websocket, durable": ("y", "/yjs", ours, ROOT),
+        "crdtsync, Hocuspocus, durable": ("hocuspocus", "/hocuspocus", ours, ROOT),
+        "@hocuspocus/server, memory": (
+            "hocuspocus",
+            "",
+            ["node", "hocuspocus.mjs", "PORT"],
+            folder,
+        ),
+        "pycrdt-websocket, memory": (
+            "y",
+            "",
+            [*python, "tests.benchmarks.yjs_load.pycrdt_server", "PORT"],
+            ROOT,
+        ),
+    }
+
+
+@contextmanager
+def running(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Run a server on a free port."""
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        port = probe.getsockname()[1]
+    command = [str(port) if part == "PORT" else part for part in command]
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=nowhere, text=True)
+    assert process.stdout is not None
+    try:
+        assert "ready" in process.stdout.readline()
+        yield process, port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def cpu_ms(pid: int) -> float:
+    """Return the CPU time that a process has taken."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / TICKS
+
+
+def measure(folder: Path, kind: str, url: str, load: tuple[int, ...], pid: int) -> dict[str, Any]:
+    """Put a load on a server; return what the clients saw, and its CPU time."""
+    numbers = [str(number) for number in load]
+    command = ["node", "clients.mjs", kind, url, *numbers]
+    pipe = subprocess.PIPE
+    clients = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, text=True)
+    assert clients.stdin is not None
+    assert clients.stdout is not None
+    began = cpu_ms(pid)
+    found: dict[str, Any] = json.loads(clients.stdout.readline() or '{"failed": true}')
+    before = cpu_ms(pid)
+    if "failed" not in found:
+        clients.stdin.write("go\n")
+        clients.stdin.flush()
+        found |= json.loads(clients.stdout.readline() or '{"failed": true}')
+    clients.kill()
+    clients.wait()
+    return {**found, "cpu": cpu_ms(pid) - before, "join_cpu": before - began}
+
+
+def main() -> None:
+    """Measure, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=2)
+    runs = parser.parse_args().runs
+    folder = installed()
+    for name, load in LOADS.items():
+        print(f"\n{name}\n")
+        print("| server | converge ms | server CPU ms | messages out | join CPU ms |")
+        print("| --- | --- | --- | --- | --- |")
+        with tempfile.TemporaryDirectory() as data:
+            for label, (kind, path, command, place) in servers(folder, Path(data) / "s.db").items():
+                rows = []
+                for _ in range(runs):
+                    with running(command, place) as (process, port):
+                        url = f"ws://localhost:{port}{path}"
+                        rows.append(measure(folder, kind, url, load, process.pid))
+                cells = [
+                    " / ".join("failed" if "failed" in row else f"{row[key]:.0f}" for row in rows)
+                    for key in ("took", "cpu", "messages", "join_cpu")
+                ]
+                print(f"| {label} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""Stock Yjs clients under Node, and a server with all its doors for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+_HERE = Path(__file__).parent
+_FIELDS = _HERE.parents[1] / "docs" / "_static" / "crdtsync-fields.js"
+_NODE = shutil.which("node")
+
+
+class Peer:
+    """Node with stock Yjs clients, which does what it is told in JavaScript."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self._answers = BufferedByteReceiveStream(process.stdout)
+
+    async def run(self, code: str, **values: Any) -> Any:
+        """Run the body of an async function; return what it returns.
+
+        Args:
+            code: in JavaScript. `kept` holds what is to be found again later.
+            values: constants for it.
+        """
+        constants = "".join(f"const {name} = {json.dumps(v)};\n" for name, v in values.items())
+        assert self._process.stdin is not None
+        await self._process.stdin.send(json.dumps(constants + code).encode() + b"\n")
+        with anyio.fail_after(60):
+            answer = json.loads(await self._answers.receive_until(b"\n", 64 * 1024 * 1024))
+        assert "error" not in answer, answer["error"]
+        return answer["value"]
+
+
+@pytest.fixture(scope="session")
+def node_folder() -> Path:
+    """Return a folder with the clients installed; skip where there is no Node."""
+    if _NODE is None:
+        pytest.skip("Node is not installed")
+    package = (_HERE / "package.json").read_bytes()
+    name = hashlib.sha256(package).hexdigest()[:16]
+    folder = Path(tempfile.gettempdir()) / f"crdtsync-yjs-{os.getuid()}-{name}"
+    if not (folder / "installed").exists():
+        folder.mkdir(exist_ok=True)
+        shutil.copy(_HERE / "package.json", folder)
+        subprocess.run(
+            ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            timeout=280,
+        )
+        (folder / "installed").touch()
+    for script in *_HERE.glob("*.mjs"), _FIELDS:
+        shutil.copy(script, folder)
+    return folder
+
+
+@pytest.fixture
+async def peer(node_folder: Path) -> AsyncIterator[Peer]:
+    """Start Node."""
+    async with running_peer(node_folder) as started:
+        yield started
+
+
+@asynccontextmanager
+async def running_peer(folder: Path) -> AsyncIterator[Peer]:
+    """Start Node, and end it."""
+    assert _NODE is not None
+    process = await anyio.open_process([_NODE, "peer.mjs"], cwd=folder, stderr=sys.stderr)
+    try:
+        yield Peer(process)
+    finally:
+        process.kill()
+        with anyio.CancelScope(shield=True):
+            await process.aclose()
