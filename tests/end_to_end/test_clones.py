@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import replace
@@ -13,12 +14,17 @@ import anyio
 import pytest
 from anyio.abc import TaskStatus
 
+from crdtsync.clock import HybridLogicalClock
 from crdtsync.errors import RefusedError, TransportError
 from crdtsync.replica import Replica
 from crdtsync.server import Hub, MemoryBackend, ServerLimits, SqliteBackend
 from crdtsync.server.backend import Backend
+from crdtsync.server.erasures import Erasure
 from crdtsync.server.lifecycle import State
 from crdtsync.server.limits import ConnectionLimits
+from crdtsync.server.snapshots import fetch_snapshot
+from crdtsync.server.views import DocumentView
+from crdtsync.server.yjs.replay import Replay
 from crdtsync.sync import WireLimits
 from crdtsync.transport import Backoff, Connection, FrameStream, connect, memory_pair
 from crdtsync.transport.exchange import client_id
@@ -356,3 +362,85 @@ async def test_a_device_that_keeps_no_history_works_on_with_less(
                 work(ann, 3)
                 await elsewhere.sync(ann, bob)
                 same(ann, bob)
+
+
+async def test_what_is_erased_is_in_no_clone_and_in_no_device_for_long(
+    backend: Backend, replicas: list[Replica]
+) -> None:
+    ann, _, phone = replicas
+    async with a_place(backend, history="keep") as place:
+        work(ann, 60)
+        ann.document(Board, "board").body.insert(0, "secret")
+        erased = ann.ledger("board").next_seq - 1
+        ann.document(Board, "board").total.increment()
+        await place.sync(ann)
+        await place.hub.keep()
+        await place.sync(phone)
+        assert phone.ledger("board").base() is not None
+        assert "secret" in str(phone.document(Board, "board").body)
+        assert await backend.erase(Erasure("board", ann.id, erased, "by order"))
+        assert (await backend.state("board")).snapshot is None
+        async with place.connected(ann, phone) as connections:
+            await all_synced(*connections)
+        assert "secret" not in str(ann.document(Board, "board").body)
+        assert phone.ledger("board").is_stale
+        await place.hub.keep()  # another snapshot
+        state = await backend.state("board")
+        assert state.snapshot is not None
+        whole = await fetch_snapshot(backend, "board", state.snapshot)
+        assert b"secret" not in whole
+        async with place.connected(ann, phone) as connections:
+            events = connections[1].events()
+            await all_synced(*connections)
+            assert {(await anext(events)).kind for _ in range(2)} == {"online", "cloned"}
+        assert "secret" not in str(phone.document(Board, "board").body)
+        assert not phone.ledger("board").is_stale
+        assert not phone._store.file.connection.execute(
+            "SELECT count(*) FROM bases WHERE instr(state, 'secret')"
+        ).get
+        same(ann, phone)
+
+
+async def test_clamps_come_with_a_clone(backend: Backend, replicas: list[Replica]) -> None:
+    _, bob, phone = replicas
+    ahead_ms = 10 * 365 * 86_400_000
+    clock = HybridLogicalClock(lambda: time.time_ns() // 1_000_000 + ahead_ms)
+    async with a_place(backend) as place:
+        with Replica(user="ann", clock=clock) as ann:
+            ann.document(Board, "board").data = "from the future"
+            bob.document(Board, "board").data = "from now"
+            await place.sync(ann)
+            await place.sync(bob)
+            work(bob, 40)
+            await place.sync(ann, bob)
+            await place.hub.keep()
+            assert await place.base() > 0
+            phone.document(Board, "board")
+            await place.sync(phone)
+            assert phone.ledger("board").base() is not None
+            assert phone.ledger("board").clamps == bob.ledger("board").clamps != {}
+            same(ann, bob, phone)
+
+
+async def test_a_policy_that_looks_and_doors_for_others_begin_at_the_base(
+    backend: Backend, replicas: list[Replica]
+) -> None:
+    ann, *_ = replicas
+    async with a_place(backend, history="trim") as place:
+        ann.document(Board, "board").data = "here"
+        work(ann, 60)
+        await place.sync(ann)
+        await place.hub.keep()
+        assert await place.base() > 20
+        work(ann, 3, seed=2)
+        await place.sync(ann)
+        view = DocumentView("board")
+        await view.follow(backend)
+        replay = Replay("board")
+        await replay.read(backend)
+        board = ann.document(Board, "board")
+        assert replay.clocks == board._live.crdt_clocks
+        assert view.plain()["data"] == board.data
+        await replay.read_anew(backend)
+        assert replay.clocks == board._live.crdt_clocks
+        replay.close()
