@@ -6,10 +6,12 @@ Begin with `Replica` and `Document`; strategies are in `crdtsync.strategies`, al
 """
 
 from crdtsync.document import (
+    Authored,
     Caveat,
     Change,
     Conflict,
     Counter,
+    Difference,
     Document,
     List,
     PastAction,
@@ -18,16 +20,20 @@ from crdtsync.document import (
     Set,
     Table,
     Text,
+    TextStep,
+    Version,
     action,
     field,
 )
 from crdtsync.replica import Replica
 
 __all__ = [
+    "Authored",
     "Caveat",
     "Change",
     "Conflict",
     "Counter",
+    "Difference",
     "Document",
     "List",
     "PastAction",
@@ -37,6 +43,8 @@ __all__ = [
     "Set",
     "Table",
     "Text",
+    "TextStep",
+    "Version",
     "action",
     "field",
 ]

@@ -8,6 +8,7 @@
     ├── LimitError                something is larger than a named limit allows
     ├── CodecError                bytes that are not the CBOR we accept
     ├── ConfigurationError        a key or a rule that a server was given cannot be used
+    ├── BundleError               a bundle is damaged, cut off, or holds what cannot be taken in
     ├── EntryError                an entry that cannot stand in its log
     │   ├── MalformedEntryError       its bytes are not an entry
     │   ├── SequenceGapError          entries before it are missing
@@ -38,6 +39,7 @@ __all__ = [
     "ActionError",
     "AuthenticationError",
     "BrokenChainError",
+    "BundleError",
     "CloneError",
     "CodecError",
     "ConfigurationError",
@@ -108,6 +110,29 @@ class CodecError(CrdtSyncError):
 
 class ConfigurationError(CrdtSyncError):
     """Raised when a key or a rule that a server was given cannot be used."""
+
+
+class BundleError(CrdtSyncError):
+    """Raised when a bundle is damaged, cut off, or holds what cannot be taken in.
+
+    What is whole and can be proved was imported. Importing a sound copy goes on from there.
+
+    Attributes:
+        path: the bundle.
+        position: the byte from which on it is not read; None if it was read to its end.
+        reason: what is wrong with it.
+        imported: what was imported all the same, a `crdtsync.replica.Imported`; None if nothing.
+    """
+
+    def __init__(
+        self, reason: str, *, path: str, position: int | None = None, imported: Any = None
+    ) -> None:
+        where = "" if position is None else f" at byte {position:,}"
+        super().__init__(f"{path}{where}: {reason}")
+        self.path = path
+        self.position = position
+        self.reason = reason
+        self.imported = imported
 
 
 class EntryError(CrdtSyncError):

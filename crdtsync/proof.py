@@ -25,10 +25,17 @@ class Prover:
 
     Args:
         first: returns a log's first entry as it is held, by its replica; None where none is held.
+        elsewhere: returns the key of a replica as it is known from elsewhere; None if it is not. A
+            log that comes anew must be sealed by it.
     """
 
-    def __init__(self, first: Callable[[int], Entry | None]) -> None:
+    def __init__(
+        self,
+        first: Callable[[int], Entry | None],
+        elsewhere: Callable[[int], bytes | None] = lambda _: None,
+    ) -> None:
         self._first = first
+        self._elsewhere = elsewhere
         self._keys: dict[int, bytes | None] = {}
 
     def know(self, replica: int, key: bytes | None) -> None:
@@ -46,6 +53,9 @@ class Prover:
             return self._keys[replica]
         held = self._first(replica)
         if held is None:
+            known = self._elsewhere(replica)
+            if known is not None:
+                return known
             held = next((entry for entry in entries if entry.seq == 1), None)
             found = None if held is None else binding(held)
             return None if found is None else found.public  # it is not held yet

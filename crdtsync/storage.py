@@ -18,7 +18,7 @@ import apsw
 
 from crdtsync.errors import StorageError, StoreFormatError, StoreLockedError
 
-__all__ = ["Durability", "StoreFile", "open_file"]
+__all__ = ["Durability", "StoreFile", "kind_of", "open_file"]
 
 Durability: TypeAlias = Literal["process", "power"]
 """What a commit survives: the death of the process, or the loss of power too."""
@@ -58,15 +58,22 @@ class StoreFile:
     def transaction(self, *, durable: bool = False) -> Iterator[apsw.Connection]:
         """Run statements that are kept together or not at all.
 
+        Inside another transaction they are part of that one.
+
         Args:
             durable: survive the loss of power, whatever durability the file was opened with.
+                Only of a transaction that is not inside another.
 
         Raises:
             StorageError: they could not be kept; nothing was changed.
         """
         connection = self.connection
-        try:
-            ordinary = connection.pragma("synchronous")
+        with self.errors():
+            if connection.in_transaction:
+                assert not durable, "what is to be durable must be committed here and now"
+                yield connection
+                return
+            ordinary = connection.pragma("synchronous") if durable else None
             if durable:
                 connection.pragma("synchronous", "FULL")
             try:
@@ -80,8 +87,6 @@ class StoreFile:
             finally:
                 if durable:
                     connection.pragma("synchronous", ordinary)
-        except apsw.Error as error:
-            raise self.error(error) from error
 
     def scrub(self) -> None:
         """Let nothing be left, in the file or beside it, of what was overwritten or deleted.
@@ -104,10 +109,22 @@ class StoreFile:
             yield
         except apsw.Error as error:
             raise self.error(error) from error
+        except UnicodeDecodeError as error:
+            raise StorageError(
+                "the file is damaged: a text in it is none", path=self.path
+            ) from error
 
     def error(self, error: apsw.Error) -> StorageError:
         """Say an apsw error in our words."""
         return _explain(error, self.path)
+
+    def damage(self) -> list[str]:
+        """Return what SQLite finds wrong with the file's structure, in its words."""
+        with self.errors():
+            found: list[str] = [
+                text for (text,) in self.connection.execute("PRAGMA integrity_check")
+            ]
+        return [] if found == ["ok"] else found
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -154,7 +171,9 @@ def open_file(
         connection = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY if read_only else flags)
         connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
         _check_format(connection, path, kind, new_allowed=not read_only)
-        if not read_only:
+        if read_only:
+            _check_tables(connection, path, schema)
+        else:
             connection.pragma("journal_mode", "WAL")
             # What is erased must not be found in the file. Logs hardly ever delete anything.
             connection.pragma("secure_delete", True)
@@ -172,6 +191,27 @@ def open_file(
             raise _explain(error, path) from error
         raise
     return StoreFile(path, connection, lock, lengthened=lengthened)
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Tell what a file is a store of: `replica`, `server`.
+
+    Raises:
+        StoreFormatError: it is something else than a store.
+        StorageError: it cannot be read.
+    """
+    path = os.fspath(path)
+    try:
+        connection = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.set_busy_timeout(_BUSY_TIMEOUT_MS)
+            if connection.pragma("application_id") != APPLICATION_ID:
+                raise StoreFormatError("this is not a crdtsync store", path=path)
+            return str(connection.execute("SELECT value FROM meta WHERE name = 'kind'").get)
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise _explain(error, path) from error
 
 
 def _make_private(path: str) -> None:
@@ -246,6 +286,29 @@ def _check_format(connection: apsw.Connection, path: str, kind: str, *, new_allo
     found = connection.execute("SELECT value FROM meta WHERE name = 'kind'").get
     if found != kind:
         raise StoreFormatError(f"this is the store of a {found}, not of a {kind}", path=path)
+
+
+def _check_tables(connection: apsw.Connection, path: str, schema: str) -> None:
+    """Check that a file's tables are declared as ours: else nothing in it means what it seems."""
+    with contextlib.closing(apsw.Connection(":memory:")) as ours:
+        ours.execute(schema)
+        wanted = _declarations(ours)
+    try:
+        found = _declarations(connection)
+    except UnicodeDecodeError:
+        found = {}
+    for name, declaration in wanted.items():
+        if found.get(name) != declaration:
+            raise StoreFormatError(
+                f"its table {name!r} is not declared as this crdtsync declares it: the file is "
+                "damaged, or of another version",
+                path=path,
+            )
+
+
+def _declarations(connection: apsw.Connection) -> dict[str, str]:
+    rows = connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+    return {name: " ".join(sql.split()) for name, sql in rows}
 
 
 def _explain(error: apsw.Error, path: str) -> StorageError:

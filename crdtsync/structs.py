@@ -14,7 +14,7 @@ from crdtsync.errors import ForeignStructsError, MalformedEntryError
 from crdtsync.log import Entry
 from crdtsync.update import NESTING_MAX, nests_too_deeply
 
-__all__ = ["check_structs"]
+__all__ = ["check_structs", "varuint"]
 
 _VARUINT_MORE = 0x80
 _VARUINT_BITS_MAX = 63  # a client id has 53 bits: what is longer is no update
@@ -44,7 +44,7 @@ def check_structs(entry: Entry) -> int | None:
         )
     try:
         if update[0] == 1 and update[1] < _VARUINT_MORE:
-            client_bytes = _varuint(entry.replica)
+            client_bytes = varuint(entry.replica)
             if update.startswith(client_bytes, 2):  # what honest replicas write
                 return _read_varuint(update, 2 + len(client_bytes))[0]
         sections, at = _read_varuint(update, 0)
@@ -73,7 +73,8 @@ def check_structs(entry: Entry) -> int | None:
 
 
 @functools.lru_cache(4096)
-def _varuint(value: int) -> bytes:
+def varuint(value: int) -> bytes:
+    """Write lib0's varuint: seven bits a byte, the low ones first."""
     data = bytearray()
     while value >= _VARUINT_MORE:
         data.append(value & 0x7F | _VARUINT_MORE)
@@ -83,7 +84,7 @@ def _varuint(value: int) -> bytes:
 
 
 def _read_varuint(data: bytes, at: int) -> tuple[int, int]:
-    """Read lib0's varuint: seven bits a byte, the low ones first."""
+    """Read what `varuint` writes."""
     byte = data[at]
     if byte < _VARUINT_MORE:
         return byte, at + 1

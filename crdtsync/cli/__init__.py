@@ -1,4 +1,4 @@
-"""The command line: `crdtsync demo`, `serve`, `show`, `log`, `verify`, and others.
+"""The command line: `crdtsync demo`, `serve`, `show`, `log`, `history`, `diff` and others.
 
 One module per command, each a thin skin: it reads arguments, calls the library, and shows what
 came of it. What they have in common (JSON, exit codes, errors as one line) is in `output`.
@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import click
 
+from crdtsync.cli.bundle import export, import_
 from crdtsync.cli.compare import compare
 from crdtsync.cli.connections import connections
 from crdtsync.cli.demo import demo
 from crdtsync.cli.devices import devices
+from crdtsync.cli.diff import diff
 from crdtsync.cli.erase import erase
+from crdtsync.cli.history import history
 from crdtsync.cli.log import log
 from crdtsync.cli.output import CommandGroup
 from crdtsync.cli.serve import serve
@@ -36,5 +39,19 @@ def main() -> None:
     """
 
 
-for _command in (demo, serve, show, log, verify, compare, devices, connections, erase):
+for _command in (
+    demo,
+    serve,
+    show,
+    log,
+    history,
+    diff,
+    verify,
+    export,
+    import_,
+    compare,
+    devices,
+    connections,
+    erase,
+):
     main.add_command(_command)

@@ -13,6 +13,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from crdtsync import Conflict, Document, Replica
+from crdtsync.cli.moment import MOMENT, CliMoment, resolve
 from crdtsync.cli.output import (
     class_named,
     clock_time,
@@ -41,19 +42,37 @@ STORE = click.Path(dir_okay=False, path_type=Path)
     help="The document's class, as the app declares it. Without it, fields are shown as they are "
     "stored, and conflicts as the later write has it.",
 )
+@click.option(
+    "--at",
+    "moment",
+    type=MOMENT,
+    metavar="MOMENT",
+    help="Show the document as it was: at a time, such as 2026-03-01T12:30, or right after an "
+    "entry, such as 3f2a1c:17, as `log` shows them.",
+)
 @json_option
-def show(file: Path, document: str | None, class_name: str | None, as_json: bool) -> None:
+def show(
+    file: Path,
+    document: str | None,
+    class_name: str | None,
+    moment: CliMoment | None,
+    as_json: bool,
+) -> None:
     """Show the documents in a replica's FILE, or the view of one DOCUMENT.
 
     The file is only looked at, also while a program has it open.
     """
     with Replica.open_read_only(file) as replica:
         if document is None:
+            if moment is not None:
+                raise click.UsageError("--at needs a DOCUMENT")
             _show_documents(replica, as_json=as_json)
         else:
             known_document(replica, file, document)
             kind = _document_class(class_name)
             opened = replica.document(kind, document)
+            if moment is not None:
+                opened = opened.at(resolve(opened, moment))
             if as_json:
                 write_json(_as_json(opened))
             else:

@@ -39,14 +39,18 @@ class Action:
         name: what the user did.
         arguments: with what.
         edits: what it means to do to each node.
+        always: whether it is logged even if it changes nothing.
     """
 
-    __slots__ = ("_live", "_outer", "_saved", "arguments", "edits", "name")
+    __slots__ = ("_live", "_outer", "_saved", "always", "arguments", "edits", "name")
 
-    def __init__(self, live: LiveDocument, name: str, arguments: dict[str, Any]) -> None:
+    def __init__(
+        self, live: LiveDocument, name: str, arguments: dict[str, Any], *, always: bool = False
+    ) -> None:
         self._live = live
         self.name = name
         self.arguments = arguments
+        self.always = always
         self.edits: dict[Node, Any] = {}
         self._saved: list[dict[Node, Edit | None]] = []
 

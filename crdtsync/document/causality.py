@@ -1,4 +1,4 @@
-"""Causality: what the author of an entry had seen.
+"""Causality: what the author of an entry had seen, and what had been done at a point in time.
 
 Every entry names the heads of other logs that became known since its author's entry before. Added
 up along the logs, that is the exact causal past of each entry.
@@ -8,39 +8,106 @@ Source: Fidge, "Timestamps in Message-Passing Systems That Preserve the Partial 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import bisect
+from array import array
+from typing import NamedTuple
 
-from crdtsync.log import Entry
-from crdtsync.vector import join
+from crdtsync.document.journal import Journal
+from crdtsync.log import Dependency, Entry
+from crdtsync.vector import covers
 
-__all__ = ["causal_past"]
+__all__ = ["Causality"]
 
 
-def causal_past(entries: Iterable[Entry], replica: int, seq: int) -> dict[int, int]:
-    """Return the state vector that an entry's author had when making it.
+class _Knowing(NamedTuple):
+    """An entry whose author had come to know of others."""
+
+    replica: int
+    seq: int
+    heads: tuple[Dependency, ...]
+
+
+class Causality:
+    """The causal order of a document's entries.
+
+    The log is read when something is asked for the first time, and from then on only what is new.
 
     Args:
-        entries: the document's log in causal order.
-        replica: whose entry.
-        seq: its number.
-
-    Raises:
-        LookupError: the entry is not in the log.
+        journal: the log.
     """
-    # Of each replica, the vectors that its log had at the entries that named others' heads.
-    pasts: dict[int, list[tuple[int, dict[int, int]]]] = {}
 
-    def past_at(author: int, number: int) -> dict[int, int]:
-        known = next((past for at, past in reversed(pasts.get(author, ())) if at <= number), {})
-        return known | {author: number}
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._forget()
 
-    for entry in entries:
+    def _forget(self) -> None:
+        self._vector: dict[int, int] = {}
+        self._first: dict[int, int] = {}
+        self._times: dict[int, array[int]] = {}
+        self._knowing: list[_Knowing] = []
+        self._known_by: dict[int, list[_Knowing]] = {}
+
+    def _follow(self) -> None:
+        held = self._journal.vector
+        if not covers(held, self._vector):  # damaged entries were set aside
+            self._forget()
+        if held != self._vector:
+            for entry in self._journal.entries(self._vector):
+                self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        replica, seq = entry.replica, entry.seq
+        self._first.setdefault(replica, seq)
+        times = self._times.setdefault(replica, array("Q"))
+        times.append(max(entry.when, times[-1]) if times else entry.when)
         if entry.dependencies:
-            past = past_at(entry.replica, entry.seq - 1)
-            for head in entry.dependencies:
-                past = join(past, past_at(head.replica, head.seq))
-            pasts.setdefault(entry.replica, []).append((entry.seq, past))
-        if (entry.replica, entry.seq) == (replica, seq):
-            past = past_at(replica, seq) | {replica: seq - 1}
-            return {author: number for author, number in past.items() if number}
-    raise LookupError(f"entry {seq} of replica {replica:x} is not in the log")
+            knowing = _Knowing(replica, seq, entry.dependencies)
+            self._knowing.append(knowing)
+            self._known_by.setdefault(replica, []).append(knowing)
+        self._vector[replica] = seq
+
+    def past(self, replica: int, seq: int) -> dict[int, int]:
+        """Return the state vector that an entry's author had right after making it.
+
+        Raises:
+            LookupError: the entry is not in the log.
+        """
+        self._follow()
+        if not self._first.get(replica, seq + 1) <= seq <= self._vector.get(replica, 0):
+            raise LookupError(f"entry {seq} of replica {replica:x} is not in the log")
+        past: dict[int, int] = {}
+        heads = [(replica, seq)]
+        while heads:
+            author, upto = heads.pop()
+            after = past.get(author, 0)
+            if upto <= after:
+                continue
+            past[author] = upto
+            known = self._known_by.get(author, [])
+            start = bisect.bisect_right(known, after, key=_seq)
+            stop = bisect.bisect_right(known, upto, key=_seq)
+            heads += [(head.replica, head.seq) for one in known[start:stop] for head in one.heads]
+        return past
+
+    def upto(self, time: int) -> dict[int, int]:
+        """Return the state vector of the entries up to a time, by their authors' clocks.
+
+        What an author had seen that is later than that by somebody else's clock is not in it, nor
+        what was built on it.
+        """
+        self._follow()
+        vector = {
+            replica: self._first[replica] + bisect.bisect_right(times, time) - 1
+            for replica, times in self._times.items()
+            if times[0] <= time
+        }
+        for replica, seq, heads in self._knowing:  # in causal order: once through is enough
+            if seq <= vector.get(replica, 0) and any(
+                head.seq > vector.get(head.replica, 0) for head in heads
+            ):
+                vector[replica] = seq - 1
+        return {replica: seq for replica, seq in vector.items() if seq}
+
+
+def _seq(knowing: _Knowing) -> int:
+    return knowing.seq

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, NamedTuple
 
 import anyio
@@ -70,8 +71,26 @@ class Observers:
     def tell(self, change: Change) -> None:
         """Tell all observers of a change."""
         self._queue.append(change)
-        if self._telling:
-            return
+        if not self._telling:
+            self._tell_all()
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Tell what changes in a block only when it has ended, and not at all if it fails."""
+        outer, self._telling = self._telling, True
+        before = len(self._queue)
+        try:
+            yield
+        except BaseException:
+            while len(self._queue) > before:
+                self._queue.pop()
+            raise
+        finally:
+            self._telling = outer
+        if not outer:
+            self._tell_all()
+
+    def _tell_all(self) -> None:
         self._telling = True
         try:
             while self._queue:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pycrdt
 
-__all__ = ["apply_updates", "clocks", "is_crdt_failure", "panics_as_errors"]
+from crdtsync.structs import varuint
+
+__all__ = ["apply_updates", "clocks", "is_crdt_failure", "is_whole", "panics_as_errors"]
+
+_NOTHING = b"\x00\x00"
 
 
 def clocks(doc: pycrdt.Doc[Any]) -> dict[int, int]:
@@ -16,17 +20,47 @@ def clocks(doc: pycrdt.Doc[Any]) -> dict[int, int]:
 
     What waits for a missing predecessor is not counted, which is how gaps are found.
     """
-    state = doc.get_state()
+    values = _numbers(doc.get_state())
+    return dict(zip(values[1::2], values[2::2], strict=True))
+
+
+def _numbers(data: bytes) -> list[int]:
     values: list[int] = []
     value = shift = 0
-    for byte in state:
+    for byte in data:
         value |= (byte & 0x7F) << shift
         if byte & 0x80:
             shift += 7
         else:
             values.append(value)
             value = shift = 0
-    return dict(zip(values[1::2], values[2::2], strict=True))
+    return values
+
+
+def is_whole(update: bytes, client: int, clock: int, reached: Mapping[int, int]) -> bool:
+    """Tell whether an update that was applied has been applied as a whole.
+
+    The library is asked, not our own reader: what counts is how it understands the update.
+
+    Args:
+        update: the update.
+        client: whose structs it holds.
+        clock: where they should end, or before.
+        reached: the clocks that the document has reached; what it deletes should be below.
+    """
+    rest = pycrdt.get_update(update, b"\x01" + varuint(client) + varuint(clock))
+    if rest == _NOTHING:
+        return True
+    if rest[0]:
+        return False  # it has structs beyond
+    numbers = iter(_numbers(rest))
+    next(numbers)
+    for _ in range(next(numbers)):
+        known = reached.get(next(numbers), 0)
+        for _ in range(next(numbers)):
+            if next(numbers) + next(numbers) > known:
+                return False
+    return True
 
 
 def apply_updates(doc: pycrdt.Doc[Any], updates: Iterable[bytes]) -> None:

@@ -7,17 +7,17 @@ write is shown and the conflict says so.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from crdtsync.document.access import FieldAccess
 from crdtsync.document.document import Document
 from crdtsync.document.record import Record
 from crdtsync.document.rule import Rule, find_judge, read_rule
-from crdtsync.document.schema import FieldSpec, Schema
+from crdtsync.document.schema import FieldSpec, Kind, Schema
 from crdtsync.errors import SchemaError
 from crdtsync.strategy import Candidate, Removal
 
-__all__ = ["check_kinds", "described_document"]
+__all__ = ["check_kinds", "described_document", "is_description"]
 
 
 class _NotInstalled:
@@ -46,6 +46,33 @@ def described_document(description: Sequence[Mapping[str, Any]] | None) -> type[
     except (KeyError, TypeError, ValueError):  # damaged: then slots are shown by their paths
         return Document
     return cls
+
+
+def is_description(told: Any) -> bool:
+    """Tell whether data from elsewhere is what `Schema.describe` gives, and can be read as such."""
+    if not _may_be_declared(told, Document):
+        return False
+    cls = described_document(told)
+    return cls is not Document and bool(cls.__crdtsync_schema__.describe() == told)
+
+
+def _may_be_declared(told: Any, base: type) -> bool:
+    return type(told) is list and all(_may_be_field(spec, base) for spec in told)
+
+
+def _may_be_field(told: Any, base: type) -> bool:
+    """Tell whether a field is of a known kind, and hides nothing that its class needs."""
+    match told:
+        case {"name": str(name), "stored": str(stored), "kind": kind, "record": record}:
+            names = name.isidentifier() and stored.isidentifier() and not name.startswith("_")
+            if not names or hasattr(base, name) or kind not in get_args(Kind):
+                return False
+            if kind != "table":
+                return True
+            match record:
+                case [str(), nested]:
+                    return _may_be_declared(nested, Record)
+    return False
 
 
 def check_kinds(description: Sequence[Mapping[str, Any]] | None, schema: Schema) -> None:
@@ -80,6 +107,8 @@ def _spec(name: str, told: Mapping[str, Any]) -> FieldSpec:
     rule = read_rule(told["rule"])
     judge = None if rule is None else _judge(rule)
     kind = told["kind"]
+    if kind not in get_args(Kind):
+        raise ValueError(f"there are no fields of kind {kind!r}")
     if kind == "value":
         return FieldSpec(
             name=name, kind=kind, stored=told["stored"], default=told["default"], strategy=judge

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 from crdtsync.codec import encode
 from crdtsync.display import StateVectorView, repr_html
@@ -14,9 +14,14 @@ from crdtsync.document.caveats import Caveat
 from crdtsync.document.change import Change
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.declaration import FieldOptions, field, read_schema
-from crdtsync.document.history import ActionUpcast, Log
+from crdtsync.document.difference import Difference, differences
+from crdtsync.document.history import ActionUpcast, Log, PastAction
 from crdtsync.document.refusal import Refusal
 from crdtsync.document.schema import Schema
+from crdtsync.document.stack import to_redo, to_undo
+from crdtsync.document.timeline import Place, Version, path_of_place, versions
+from crdtsync.document.travel import Moment, past_document, vector_at
+from crdtsync.document.undo import redo, undo
 from crdtsync.errors import ActionError
 from crdtsync.strategy import Candidate, Presence, Strategy
 
@@ -30,6 +35,8 @@ _DOCUMENT_NAMES = frozenset(
     {
         "action",
         "at",
+        "can_redo",
+        "can_undo",
         "candidates",
         "caveats",
         "changes",
@@ -139,6 +146,51 @@ class Document:
         """
         return self._live.action(name, arguments)
 
+    def undo(self) -> PastAction | None:
+        """Undo the newest action done here that is not undone; return it, or None if there is none.
+
+        Only what was done on this replica is undone, whoever uses the others. What others have done
+        since stays: see `crdtsync.document.undo` for what that means for each kind of field. It is
+        an action itself, named `undo`, and can be undone by `redo`, also after the document was
+        closed. Actions of which nothing is left to undo are passed over.
+
+        Raises:
+            ActionError: an action is open.
+            StorageError: the log could not take it; nothing happened.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> note = Replica().document(Note, "note")
+        >>> note.text = "first"
+        >>> note.text = "second"
+        >>> note.undo().name, note.text
+        ('set', 'first')
+        >>> note.redo().name, note.text
+        ('undo', 'second')
+        """
+        entry = undo(self._live)
+        return None if entry is None else self.log.action(entry)
+
+    def redo(self) -> PastAction | None:
+        """Undo the newest undoing, unless something else was done since; return it, or None.
+
+        Raises:
+            ActionError, StorageError: as `undo`.
+        """
+        entry = redo(self._live)
+        return None if entry is None else self.log.action(entry)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is an action to undo."""
+        return to_undo(self._live.journal) is not None
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is an undoing to undo."""
+        return to_redo(self._live.journal) is not None
+
     def observe(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Call `callback` after each change, local or remote, until what is returned is called."""
         return self._live.observe(callback)
@@ -156,6 +208,79 @@ class Document:
     def state_vector(self) -> dict[int, int]:
         """The highest entry number held of each replica."""
         return StateVectorView(self._live.journal.vector)
+
+    def at(self, when: Moment) -> Self:
+        """Return the document as it was at a moment. It can be read, and not be changed.
+
+        It is of the same class, and shows what has not been deleted by then. The strategies and
+        defaults are those of the class as it is now.
+
+        Args:
+            when: a `datetime` with a time zone: what had been done by then, by its authors'
+                clocks; an entry, or an action of the log, or (replica, number): what its author
+                saw right after it; or a state vector.
+
+        Raises:
+            LookupError: the log does not hold that.
+            ValueError: the datetime has no time zone.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> note = Replica().document(Note, "note")
+        >>> note.text = "first"
+        >>> moment = note.state_vector
+        >>> note.text = "second"
+        >>> note.at(moment).text
+        'first'
+        """
+        past: Self = self._of(past_document(self._live, vector_at(self._live, when)))
+        return past
+
+    def history(self, place: Place) -> list[Version]:
+        """Return all that a field, record or text has been, in the order of arrival.
+
+        The whole log is replayed for it: for people to look at, not for every keystroke.
+
+        Args:
+            place: a path, as text (`tasks/t1/title`) or in parts; a record; or what a field that
+                is no plain one gives. The empty path is the document.
+
+        Raises:
+            SchemaError: nothing is declared there.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> note = Replica(user="ann").document(Note, "note")
+        >>> note.text = "first"
+        >>> note.text = "second"
+        >>> [(step.before, step.value, step.user) for step in note.history("text")]
+        [('', 'first', 'ann'), ('first', 'second', 'ann')]
+        """
+        return list(versions(self._live, self.log, path_of_place(place)))
+
+    def diff(self, before: Moment, after: Moment | None = None) -> list[Difference]:
+        """Return what differs between two moments, in the order of declaration and of keys.
+
+        Args:
+            before: a moment, as in `at`.
+            after: another one; by default, now.
+
+        Raises:
+            LookupError, ValueError: as `at`.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> note = Replica().document(Note, "note")
+        >>> note.text = "first"
+        >>> note.diff({})[0].after
+        'first'
+        """
+        old = self.at(before)
+        new = self if after is None else self.at(after)
+        return list(differences(old._node, new._node))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the committed view as plain Python, sharing nothing with it."""
@@ -190,7 +315,9 @@ class Document:
         Raises:
             LookupError: the log does not hold that entry.
         """
-        return self._live.replaced(conflict.path, candidate.replica, candidate.seq)
+        seen = self._live.causality.past(candidate.replica, candidate.seq)
+        past = past_document(self._live, seen | {candidate.replica: candidate.seq - 1})
+        return past.view.at(conflict.path).plain()
 
     def refusals(self) -> list[Refusal]:
         """Return our actions that the server has refused: they have no effect any more.

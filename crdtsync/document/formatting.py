@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
-from crdtsync.codec import encode
+from crdtsync.codec import check_value, encode
 from crdtsync.document.native import from_native, to_native
 
 __all__ = [
@@ -174,6 +174,7 @@ def json_value(value: Any, name: str) -> Any:
     Raises:
         TypeError, ValueError: JSON does not carry it.
     """
+    check_value({name: value})
     held = {name: from_native(value)}
     if to_native(held) is not held:
         raise ValueError(f"attribute {name!r} has the value {value!r}, which JSON does not carry")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from crdtsync.codec import check_value, copy_value
@@ -70,27 +70,27 @@ class Log:
     def newest(self, count: int) -> list[PastAction]:
         """Return the newest actions, in the order of arrival, without reading those before."""
         after = {replica: max(0, seq - count) for replica, seq in self.state_vector.items()}
-        return list(self._actions(deque(self._journal.entries(after), count)))
+        return list(map(self.action, deque(self._journal.entries(after), count)))
 
     def actions(self) -> Iterator[PastAction]:
-        """Yield all actions in the order of arrival, brought up to date by the class's `upcasts`.
+        """Return all actions in the order of arrival, brought up to date by the class's `upcasts`.
 
         An upcast is a pure function; the log itself stays as it was written.
         """
-        return self._actions(self)
+        return map(self.action, self)
 
-    def _actions(self, entries: Iterable[Entry]) -> Iterator[PastAction]:
-        for entry in entries:
-            name, arguments, problem = entry.name, copy_value(entry.arguments), None
-            try:
-                for version in sorted(self._upcasts):
-                    if version >= entry.schema_version:
-                        name, arguments = self._upcasts[version](name, arguments)
-                        check_value(arguments)
-            except Exception as error:
-                name, arguments = entry.name, copy_value(entry.arguments)
-                problem = f"{type(error).__name__}: {error}"
-            yield PastAction(name, arguments, entry, problem)
+    def action(self, entry: Entry) -> PastAction:
+        """Return the action that an entry records, brought up to date."""
+        name, arguments, problem = entry.name, copy_value(entry.arguments), None
+        try:
+            for version in sorted(self._upcasts):
+                if version >= entry.schema_version:
+                    name, arguments = self._upcasts[version](name, arguments)
+                    check_value(arguments)
+        except Exception as error:
+            name, arguments = entry.name, copy_value(entry.arguments)
+            problem = f"{type(error).__name__}: {error}"
+        return PastAction(name, arguments, entry, problem)
 
     def user_of(self, replica: int) -> str | None:
         """Return who uses a replica, as its log says."""

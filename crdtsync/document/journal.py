@@ -49,7 +49,9 @@ class Loadable(Protocol):
         ...
 
     def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
-        """Yield the entries above a state vector in causal order, checked against their chains.
+        """Yield the entries above a state vector, in causal order.
+
+        Each is checked against its chain.
 
         None from below the base is among them.
 
@@ -73,6 +75,15 @@ class Journal(Loadable, Protocol):
 
     sent: int
     acknowledged: int
+
+    def entries(
+        self, after: Mapping[int, int] | None = None, upto: Mapping[int, int] | None = None
+    ) -> Iterator[Entry]:
+        """Yield the entries between two state vectors; without a second one, all above the first.
+
+        See `Loadable.entries`.
+        """
+        ...
 
     @property
     def clamps(self) -> Mapping[tuple[int, int], int]:
@@ -123,4 +134,28 @@ class Journal(Loadable, Protocol):
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before."""
+        ...
+
+    def at(self, replica: int, seq: int) -> Entry | None:
+        """Return an entry by its number; None if it is not stored."""
+        ...
+
+    def own_logs(self) -> dict[int, int]:
+        """Return which logs are ours, oldest first: under each id, the number of our last entry.
+
+        We have several where our id was rotated. What a copy of us did under a former id is not
+        ours.
+        """
+        ...
+
+    def held_before(self, replica: int, seq: int) -> dict[int, int]:
+        """Return the state vector of what had arrived before an entry."""
+        ...
+
+    def checkpoint(self, vector: Mapping[int, int]) -> Snapshot | None:
+        """Return the latest state kept that a state vector covers."""
+        ...
+
+    def save_checkpoint(self, state: Snapshot) -> None:
+        """Keep a state that lies in the past, to make looking back quick."""
         ...

@@ -17,7 +17,7 @@ import pycrdt
 
 from crdtsync.codec import copy_value
 from crdtsync.document.handle import Handle
-from crdtsync.document.native import from_native, to_native
+from crdtsync.document.native import from_native, is_shared, to_native
 from crdtsync.document.node import Node
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ListNode(Node):
     def values(self) -> list[Any]:
         """The values as they are. Shared: copy before you hand one out."""
         if self._values is None:
-            self._values = [from_native(item) for item in self.root.to_py() or ()]
+            self._values = [from_native(item) for item in self.root]
             assert self.owner is not None
             self.owner.view.unheard[self] = None
         return self._values
@@ -91,12 +91,13 @@ class ListNode(Node):
         if self._subscription is None:
             weak = weakref.ref(self)  # a cycle through the CRDT library is never collected
 
-            def follow(event: Any) -> None:
+            def follow(events: list[Any]) -> None:
                 node = weak()
                 if node is not None:
-                    node.follow(event)
+                    for event in events:
+                        node.follow(event)
 
-            self._subscription = self.root.observe(follow)
+            self._subscription = self.root.observe_deep(follow)
 
     def deafen(self) -> None:
         """Follow nothing any more."""
@@ -110,6 +111,9 @@ class ListNode(Node):
         assert self.owner is not None
         self.owner.view.changed[self] = None
         if values is None:
+            return
+        if event.path or any(is_shared(i) for d in event.delta for i in d.get("insert", ())):
+            self._values = None  # what stands in a shared type is read when somebody looks
             return
         at = 0
         for delta in event.delta:

@@ -11,35 +11,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import pycrdt
 
 from crdtsync.codec import check_value
 from crdtsync.document.action import Action, JoinedAction, NestedAction, current_action
-from crdtsync.document.causality import causal_past
+from crdtsync.document.causality import Causality
 from crdtsync.document.caveats import Caveat, caveats
 from crdtsync.document.change import Change, Observers
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.crdt import clocks
 from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.materialize import (
+    Material,
     apply_entries,
     materialize,
     paused_collection,
     slot_events,
 )
 from crdtsync.document.node import Edit, Node
-from crdtsync.document.past import view_at
 from crdtsync.document.path import Path
 from crdtsync.document.record import RecordNode
 from crdtsync.document.schema import Schema
 from crdtsync.document.table import TableEdit
 from crdtsync.document.view import NO_EFFECTS, View
-from crdtsync.document.writer import Writer
+from crdtsync.document.writer import Withdrawal, Writer
 from crdtsync.errors import ActionError, StorageError
-from crdtsync.log import Entry
+from crdtsync.log import EMPTY_UPDATE, Entry
 
 __all__ = ["LiveDocument"]
 
@@ -61,13 +61,22 @@ class LiveDocument:
         schema: what its class declares.
         journal: the log.
         schema_version: written into every entry.
+
+    Attributes:
+        causality: the causal order of the log.
+        view: what is shown.
+        near: a state of the document shortly before what was undone last.
+        together: makes a block in which an entry is stored, and what else the store makes of the
+            document, at once. By default it makes nothing else.
     """
 
     def __init__(self, schema: Schema, journal: Journal, schema_version: int) -> None:
         self.schema = schema
         self.journal = journal
         self.observers = Observers()
-        self._schema_version = schema_version
+        self.schema_version = schema_version
+        self.causality = Causality(journal)
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self.view = View(schema, journal.users, schema_version, journal.clamps)
         self._action: Action | None = None
         self._announced = False
@@ -106,13 +115,7 @@ class LiveDocument:
 
     def caveats(self) -> list[Caveat]:
         """Return what is not read here as it was meant."""
-        return caveats(self.view, self._without_effect)
-
-    def replaced(self, path: Path, replica: int, seq: int) -> Any:
-        """Return what a field held when an entry wrote it."""
-        past = causal_past(self.journal.entries(), replica, seq)
-        view = view_at(self.journal, self.schema, self._schema_version, past)
-        return view.at(path).plain()
+        return caveats(self.view, self.without_effect)
 
     def observe(self, callback: Callable[[Change], object]) -> Callable[[], None]:
         """Tell `callback` of every change from now on."""
@@ -224,13 +227,15 @@ class LiveDocument:
         assert self._action is action
         self._action = None
         try:
-            if commit and action.edits:
-                self._commit(action)
+            if commit and (action.edits or action.always):
+                with self.together():
+                    self._commit(action)
         finally:
             if self._deferred or self._stale:
                 deferred, self._deferred = self._deferred, []
                 stale, self._stale = self._stale, False
-                (self.rebuild if stale else self.apply)(deferred)
+                with self.together():
+                    (self.rebuild if stale else self.apply)(deferred)
 
     def _commit(self, action: Action) -> None:
         journal, view = self.journal, self.view
@@ -238,22 +243,26 @@ class LiveDocument:
         time = journal.tick()
         updates = self._capture.updates = []
         try:
-            with Writer(self._doc, view.slots, journal, seq, time, self._schema_version) as writer:
+            with Writer(self._doc, view.slots, journal, seq, time, self.schema_version) as writer:
                 for node, edit in action.edits.items():
-                    node.write(writer, edit)
+                    if isinstance(edit, Withdrawal):
+                        writer.withdraw(edit)
+                    else:
+                        node.write(writer, edit)
                 if not self._announced:
                     self._announce(writer)
-            if not updates:
+            if not (updates or action.always):
                 return
-            update = updates[0] if len(updates) == 1 else pycrdt.merge_updates(*updates)
-            entry = journal.record(
-                time, action.name, action.arguments, update, self._schema_version
-            )
+            update = _joined(updates)
+            entry = journal.record(time, action.name, action.arguments, update, self.schema_version)
             effects = view.install(writer.installs, tell=bool(self.observers))
+            view.touch(action.edits)
             self._announced = True
+            if self._is_waited_for():
+                self.load()
             self._grow(len(entry.data))
         except BaseException as error:
-            self._go_back(error)
+            self.go_back(error)
             raise
         finally:
             self._capture.updates = None
@@ -268,7 +277,12 @@ class LiveDocument:
         """Say in the document by which rules our schema version is to be read."""
         rules = self.view.judges.unannounced()
         if rules is not None:
-            writer.put_own(self.view.announcement(self._schema_version), rules)
+            writer.put_own(self.view.announcement(self.schema_version), rules)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether entries are in the log that wait for an action's end to be shown."""
+        return self._action is not None or bool(self._deferred)
 
     # --- following -----------------------------------------------------------------------------
 
@@ -282,18 +296,35 @@ class LiveDocument:
         view.listen()
         with slot_events(self._doc) as events:
             try:
-                applied = apply_entries(self._doc, entries)
+                applied = apply_entries(self._doc, self._not_waiting(entries))
             except BaseException as error:
-                self._go_back(error)
+                self.go_back(error)
                 raise
         effects = NO_EFFECTS
-        if not applied:
+        if not applied or self._is_waited_for():
             self.load()
         else:
             effects = view.take(events, tell=bool(self.observers))
         self._grow(sum(len(entry.data) for entry in entries))
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
+
+    def _not_waiting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return the entries whose logs have had effect so far; the others wait with these."""
+        waiting = self._waiting
+        if not waiting:
+            return entries
+        for entry in entries:
+            if entry.replica in waiting:
+                waiting[entry.replica].entries.append(entry)
+        return [entry for entry in entries if entry.replica not in waiting]
+
+    def _is_waited_for(self) -> bool:
+        """Tell whether an entry without effect may have what it waited for by now."""
+        if not self._waiting:
+            return False
+        reached = clocks(self._doc)
+        return any(held.is_over(reached) for held in self._waiting.values())
 
     def rebuild(self, entries: Sequence[Entry]) -> None:
         """Materialize the document anew: entries have no effect any more, or a state is new."""
@@ -312,6 +343,7 @@ class LiveDocument:
 
     def renew(self) -> None:
         """Materialize the document anew, because the log says something else now."""
+        self.causality = Causality(self.journal)
         try:
             self.load()
         except BaseException:
@@ -339,7 +371,7 @@ class LiveDocument:
                 "not know is kept, see caveats()",
                 self.journal.name,
                 newest,
-                self._schema_version,
+                self.schema_version,
             )
 
     # --- loading -------------------------------------------------------------------------------
@@ -348,18 +380,22 @@ class LiveDocument:
         """Materialize the document from its log."""
         self._deferred.clear()
         self._let_go()
+        self.near: Snapshot | None = None
         with paused_collection():
-            material = materialize(self.journal)
+            material = self._materialize()
             self.view.show(material.doc, material.slots)
         self._doc = material.doc
         self._subscription = self._doc.observe(self._capture)
-        self._without_effect = material.without_effect
+        self._waiting = material.waiting
         self._announced = False
         self._tail_bytes = material.tail_bytes
         if self._tail_bytes > _TAIL_BYTES_AT_REST_MAX:
             self.take_snapshot()
 
-    def _go_back(self, error: BaseException) -> None:
+    def _materialize(self) -> Material:
+        return materialize(self.journal)
+
+    def go_back(self, error: BaseException) -> None:
         """Be what the log says, after something went wrong on the way to it or from it."""
         try:
             self.load()
@@ -379,7 +415,7 @@ class LiveDocument:
         Not while an entry is without effect: a snapshot would hide that.
         """
         self._tail_bytes = 0
-        if self._without_effect:
+        if self._waiting:
             return
         journal = self.journal
         state, slots = self._doc.get_update(), self.view.live_slots()
@@ -396,7 +432,10 @@ class LiveDocument:
     @property
     def without_effect(self) -> dict[tuple[int, int], str]:
         """Entries that the CRDT could not apply: (replica, seq) to the reason."""
-        return dict(self._without_effect)
+        found: dict[tuple[int, int], str] = {}
+        for held in self._waiting.values():
+            found |= held.reasons()
+        return found
 
     def close(self) -> None:
         """Take no more actions."""
@@ -434,6 +473,12 @@ class Capture:
     def __call__(self, event: pycrdt.TransactionEvent) -> None:
         if self.updates is not None:
             self.updates.append(event.update)
+
+
+def _joined(updates: Sequence[bytes]) -> bytes:
+    if len(updates) == 1:
+        return updates[0]
+    return pycrdt.merge_updates(*updates) if updates else EMPTY_UPDATE
 
 
 def _paths(node: Node, edit: Any) -> list[Path]:

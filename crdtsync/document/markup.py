@@ -28,6 +28,7 @@ __all__ = [
     "after",
     "at",
     "differences",
+    "equal",
     "find",
     "put",
 ]
@@ -193,9 +194,9 @@ def differences(old: Branch, new: tuple[Part, ...], place: Place = ()) -> Iterat
     """
     had = old.children
     shorter = min(len(had), len(new))
-    start = next((i for i in range(shorter) if not _same_part(had[i], new[i])), shorter)
+    start = next((i for i in range(shorter) if not equal(had[i], new[i])), shorter)
     limit = shorter - start
-    tail = next((i for i in range(limit) if not _same_part(had[-1 - i], new[-1 - i])), limit)
+    tail = next((i for i in range(limit) if not equal(had[-1 - i], new[-1 - i])), limit)
     stop, new_stop = len(had) - tail, len(new) - tail
     pairs = list(zip(had[start:stop], new[start:new_stop], strict=False))
     if stop == new_stop and all(_alike(*pair) for pair in pairs):
@@ -205,7 +206,7 @@ def differences(old: Branch, new: tuple[Part, ...], place: Place = ()) -> Iterat
         yield Splice(place, start, stop, new[start:new_stop])
 
 
-def _same_part(one: Part, other: Part) -> bool:
+def equal(one: Part, other: Part) -> bool:
     """Tell whether two parts hold the same."""
     if isinstance(one, Leaf) or isinstance(other, Leaf):
         return (
@@ -218,7 +219,7 @@ def _same_part(one: Part, other: Part) -> bool:
         one.tag == other.tag
         and same(one.attributes, other.attributes)
         and len(one.children) == len(other.children)
-        and all(map(_same_part, one.children, other.children))
+        and all(map(equal, one.children, other.children))
     )
 
 

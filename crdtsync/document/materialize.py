@@ -3,9 +3,9 @@
 A log may begin at a base: a state in place of all that was below. The quick way begins at the
 snapshot, which is that or a later one, and applies many entries in one CRDT transaction. Where an
 entry cannot be applied (its author wrote nonsense, or hides what it builds on) the careful way
-begins anew and applies one after the other, leaving out those that cannot be. An entry left out
-stays in the log, without effect, and is reported. The CRDT is never left waiting for something
-that is missing: such parts would be lost from its state without a word.
+begins anew and applies one after the other, leaving out those that cannot be: see `effect`. An
+entry left out stays in the log, without effect, and is reported. The CRDT is never left waiting for
+something that is missing: such parts would be lost from its state without a word.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,11 +21,11 @@ from typing import Any
 import pycrdt
 
 from crdtsync.document.crdt import apply_updates, clocks, is_crdt_failure
+from crdtsync.document.effect import Waiting, apply_what_can_be, took_effect
 from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
 from crdtsync.errors import CloneError, CorruptLogError
 from crdtsync.log import Entry
-from crdtsync.structs import check_structs
 
 __all__ = [
     "Material",
@@ -52,37 +52,43 @@ class Material:
     Attributes:
         doc: the CRDT document.
         slots: the live slots in it.
+        vector: the entries it holds.
         tail_bytes: how many bytes of entries were applied on top of the snapshot.
-        without_effect: entries that could not be applied: (replica, seq) to the reason.
+        waiting: entries without effect, by their logs.
     """
 
     doc: pycrdt.Doc[Any]
     slots: dict[str, bytes] = field(default_factory=dict)
+    vector: dict[int, int] = field(default_factory=dict)
     tail_bytes: int = 0
-    without_effect: dict[tuple[int, int], str] = field(default_factory=dict)
+    waiting: dict[int, Waiting] = field(default_factory=dict)
+
+    def snapshot(self) -> Snapshot:
+        """Return the state as it can be kept."""
+        return Snapshot(dict(self.vector), self.doc.get_update(), clocks(self.doc), self.slots)
 
 
-def materialize(journal: Loadable) -> Material:
-    """Load a document from its log, as far as that can be done."""
-    left_out: dict[tuple[int, int], str] = {}
+def materialize(journal: Loadable, passing: Callable[[Material], object] | None = None) -> Material:
+    """Load a document from its log, as far as that can be done.
+
+    Args:
+        journal: the log.
+        passing: is shown each sound state on the way.
+    """
     material: Material | None = None
-    careful = False
     while material is None:
         try:
-            if careful:
-                material = _carefully(journal, left_out)
-            else:
-                material = _quickly(journal, journal.snapshot() or journal.base())
-                careful = True
+            start = journal.snapshot() or journal.base()
+            material = _quickly(journal, start, passing) or _carefully(journal)
         except CorruptLogError:
             journal.set_damage_aside()
-    for (replica, seq), reason in itertools.islice(left_out.items(), _FAILURES_LOGGED_MAX):
+    for replica, held in itertools.islice(material.waiting.items(), _FAILURES_LOGGED_MAX):
         _log.error(
-            "document %r: entry %d of replica %x stays without effect: %s",
+            "document %r: entry %d of replica %x is without effect, and so is what follows it: %s",
             journal.name,
-            seq,
+            held.entries[0].seq,
             replica,
-            reason,
+            held.reason,
         )
     return material
 
@@ -92,23 +98,14 @@ def apply_entries(doc: pycrdt.Doc[Any], entries: Sequence[Entry]) -> bool:
 
     Then the document is spoiled and must be loaded anew.
     """
+    before = clocks(doc)
     try:
         apply_updates(doc, [entry.update for entry in entries])
     except BaseException as error:
         if not is_crdt_failure(error):
             raise
         return False
-    # Structs are applied without gaps. So if the last of a replica's are, then all of them are.
-    begins: dict[int, int] = {}
-    for entry in reversed(entries):
-        if entry.replica not in begins:
-            begin = check_structs(entry)
-            if begin is not None:
-                begins[entry.replica] = begin
-    if not begins:
-        return True
-    reached = clocks(doc)
-    return all(reached.get(replica, 0) > begin for replica, begin in begins.items())
+    return took_effect(entries, before, clocks(doc))
 
 
 def load_state(state: bytes, expected: Mapping[int, int]) -> dict[str, bytes] | None:
@@ -159,19 +156,20 @@ def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, byt
             yield key, bytes(data) if isinstance(data, _BYTES) else None
 
 
-def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:
+def _quickly(
+    journal: Loadable, snapshot: Snapshot | None, passing: Callable[[Material], object] | None
+) -> Material | None:
     """Load from the snapshot on; None if an entry cannot be applied."""
     material = Material(pycrdt.Doc(client_id=journal.replica))
-    vector: dict[int, int] = {}
     if snapshot is not None:
         if _apply_state(material.doc, snapshot.state, snapshot.clocks):
-            vector, material.slots = snapshot.vector, snapshot.slots
+            material.vector, material.slots = dict(snapshot.vector), snapshot.slots
         else:
             _log.warning("document %r: its snapshot is not usable", journal.name)
             if journal.base() is not None:
                 return None
             material.doc = pycrdt.Doc(client_id=journal.replica)
-    entries = journal.entries(vector)
+    entries = journal.entries(dict(material.vector))
     while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
         with slot_events(material.doc) as events:
             if not apply_entries(material.doc, batch):
@@ -182,6 +180,9 @@ def _quickly(journal: Loadable, snapshot: Snapshot | None) -> Material | None:
             else:
                 material.slots[key] = data
         material.tail_bytes += sum(len(entry.data) for entry in batch)
+        material.vector.update((entry.replica, entry.seq) for entry in batch)
+        if passing is not None:
+            passing(material)
     return material
 
 
@@ -195,41 +196,17 @@ def _apply_state(doc: pycrdt.Doc[Any], state: bytes, expected: Mapping[int, int]
     return clocks(doc) == expected
 
 
-def _carefully(journal: Loadable, left_out: dict[tuple[int, int], str]) -> Material | None:
-    """Load entry by entry, leaving out those that cannot be applied.
-
-    Args:
-        journal: the log.
-        left_out: entries known to be such; more are added.
-
-    Returns:
-        None if an entry spoiled the document, which must begin anew without it.
-    """
-    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=journal.replica)
+def _carefully(journal: Loadable) -> Material:
+    """Load entry by entry, leaving out those that cannot take effect."""
+    failures: dict[tuple[int, int], str] = {}
     base = journal.base()
-    if base is not None and not _apply_state(doc, base.state, base.clocks):
-        raise CloneError("its state cannot be loaded", document=journal.name)
-    for entry in journal.entries():
-        name = (entry.replica, entry.seq)
-        if name in left_out:
-            continue
-        begin = check_structs(entry)
-        if begin is not None and begin > clocks(doc).get(entry.replica, 0):
-            left_out[name] = "structs before its own are missing"
-            continue
-        try:
-            doc.apply_update(entry.update)
-        except BaseException as error:
-            if not is_crdt_failure(error):
-                raise
-            left_out[name] = str(error)
-            if isinstance(error, ValueError):
-                continue
-            return None  # the CRDT library may have applied a part of it
-        if begin is not None and clocks(doc).get(entry.replica, 0) <= begin:
-            left_out[name] = "it builds on structs that are missing"
-            return None
-    return Material(doc, live_slots_of(doc), without_effect=left_out)
+    while True:
+        doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=journal.replica)
+        if base is not None and not _apply_state(doc, base.state, base.clocks):
+            raise CloneError("its state cannot be loaded", document=journal.name)
+        waiting = apply_what_can_be(doc, journal.entries(), failures)
+        if waiting is not None:
+            return Material(doc, live_slots_of(doc), waiting=waiting)
 
 
 @contextmanager

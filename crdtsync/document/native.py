@@ -11,15 +11,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from crdtsync.codec import check_value, decode, encode
+import pycrdt
+
+from crdtsync.codec import DEPTH_MAX, check_value, decode, encode
 from crdtsync.errors import CodecError
 
-__all__ = ["from_native", "to_native"]
+__all__ = ["from_native", "is_shared", "to_native"]
 
 MARK = b"\xd9\xd9\xf7"
 """CBOR's self-described tag (RFC 8949, section 3.4.6): the bytes that follow are one item."""
 
 _WHOLE_MAX = 2**53
+_SHARED = (
+    pycrdt.Array,
+    pycrdt.Doc,
+    pycrdt.Map,
+    pycrdt.Text,
+    pycrdt.XmlElement,
+    pycrdt.XmlFragment,
+    pycrdt.XmlText,
+)
 
 
 def to_native(value: Any) -> Any:
@@ -34,25 +45,44 @@ def to_native(value: Any) -> Any:
     return MARK + encode(value)
 
 
-def from_native(value: Any) -> Any:
-    """Return the Python value of what a Yjs list holds."""
-    if type(value) is float:
+def from_native(value: Any, depth_max: int = DEPTH_MAX) -> Any:
+    """Return the Python value of what a Yjs list holds.
+
+    Whatever that is, a value comes out that can be stored. Of what front ends put there by other
+    means than ours, shared types are shown by what they hold; what has no Python value, or is
+    nested too deeply, is shown as None.
+    """
+    kind = type(value)
+    if kind is float:
         return int(value) if value.is_integer() and abs(value) < _WHOLE_MAX else value
+    if kind is str or value is None or kind is bool:
+        return value
     if isinstance(value, bytes | bytearray):
-        data = bytes(value)
-        if data.startswith(MARK):
-            try:
-                found = decode(data[len(MARK) :])
-                check_value(found)
-            except (CodecError, TypeError, ValueError):
-                return data
-            return found
-        return data
-    if isinstance(value, list):
-        return [from_native(item) for item in value]
-    if isinstance(value, dict):
-        return {key: from_native(item) for key, item in value.items()}
-    return value
+        return _from_bytes(bytes(value))
+    if isinstance(value, pycrdt.Text):
+        return str(value)
+    if isinstance(value, list | pycrdt.Array):
+        return [from_native(item, depth_max - 1) for item in value] if depth_max else None
+    if isinstance(value, dict | pycrdt.Map):
+        items = value.items()
+        return {k: from_native(item, depth_max - 1) for k, item in items} if depth_max else None
+    return None if is_shared(value) else value
+
+
+def is_shared(value: Any) -> bool:
+    """Tell whether what a Yjs list holds is a shared type, which may change where it stands."""
+    return isinstance(value, _SHARED)
+
+
+def _from_bytes(data: bytes) -> Any:
+    if data.startswith(MARK):
+        try:
+            found = decode(data[len(MARK) :])
+            check_value(found)
+        except (CodecError, TypeError, ValueError):
+            return data
+        return found
+    return data
 
 
 def _is_native(value: Any) -> bool:

@@ -15,11 +15,12 @@ who wrote them, so these are changed:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crdtsync.document.presence import seen_by
 from crdtsync.document.schema import Schema
 from crdtsync.document.slots import ROOT, Slot, decode_slot, encode_slot, path_of, slot_key
+from crdtsync.document.stack import REDO, UNDO, renamed
 from crdtsync.log import Entry
 from crdtsync.update import Deletion, Moves, read_parts, reauthor, write
 from crdtsync.update.encoding import encoded
@@ -106,6 +107,27 @@ class Reauthor:
         if section is not None:
             section, deletions = self._with_slots(section, deletions, seq)
         return write(*reauthor(section, deletions, self._moves))
+
+    def arguments(self, entry: Entry) -> dict[str, Any]:
+        """Return the arguments of an entry that went over: undoings name what did, too.
+
+        Where what they say is not what our undoings say, they stay as they are.
+        """
+        if entry.name not in {UNDO, REDO}:
+            return entry.arguments
+        try:
+            return renamed(entry.arguments, self._name, self._ids)
+        except (TypeError, ValueError):
+            return entry.arguments
+
+    def _name(self, replica: int, seq: int) -> tuple[int, int]:
+        first = self._firsts.get(replica)
+        if first is None or not first <= seq < first + len(self._numbers[replica]):
+            return replica, seq
+        return self.replica, self._numbers[replica][seq - first]
+
+    def _ids(self, client: int, clock: int, length: int) -> Iterator[Deletion]:
+        return self._moves.runs(Deletion(client, clock, length))
 
     def _with_slots(
         self, section: Section, deletions: list[Deletion], seq: int

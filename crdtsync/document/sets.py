@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
     from crdtsync.document.writer import Writer
 
-__all__ = ["Set", "SetEdit", "SetNode"]
+__all__ = ["ElementNode", "Set", "SetEdit", "SetNode"]
 
 T = TypeVar("T")
 

@@ -9,10 +9,12 @@ GROUP 2016 (YATA, the algorithm of Yjs).
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pycrdt
 
+from crdtsync.document.authors import Authored, authors
 from crdtsync.document.editing import EditableText, TextStep, applied
 from crdtsync.document.formatting import Runs, read_runs
 from crdtsync.document.handle import Handle
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
     from crdtsync.document.writer import Writer
 
-__all__ = ["Text", "TextEdit", "TextNode"]
+__all__ = ["Text", "TextEdit", "TextNode", "steps_of"]
 
 
 class TextEdit:
@@ -126,15 +128,8 @@ class TextNode(Node):
         if self._foreign or rope.size + sum(map(_growth, delta)) != len(self.root):
             self._rope = None  # what came is not all text; it is read anew when somebody looks
             return
-        offset = 0
-        for step in delta:
-            if "retain" in step:
-                offset += step["retain"]
-            elif "delete" in step:
-                rope.delete(rope.index(offset), rope.index(offset + step["delete"]))
-            else:
-                rope.insert(rope.index(offset), _inserted(step))
-                offset += _growth(step)
+        for _ in steps_of(delta, rope):
+            pass
 
     def write(self, writer: Writer, edit: TextEdit) -> None:
         if not edit.steps:
@@ -171,6 +166,31 @@ def _read(root: pycrdt.Text) -> tuple[Rope, bool]:
     if rope.size != size:
         rope = Rope("".join(part if isinstance(part, str) else EMBED for part, _ in root.diff()))
     return rope, rope.size != size
+
+
+def steps_of(delta: Iterable[dict[str, Any]], rope: Rope) -> Iterator[TextStep]:
+    """Carry a change out on a rope and yield its steps, in Python's indices.
+
+    Args:
+        delta: the change, as the CRDT library reports it.
+        rope: the text before it.
+    """
+    offset = 0
+    for part in delta:
+        attributes = part.get("attributes") or {}
+        if "retain" in part:
+            start, offset = offset, offset + part["retain"]
+            if attributes:
+                yield TextStep(rope.index(start), rope.index(offset), None, attributes)
+        elif "delete" in part:
+            first, last = rope.index(offset), rope.index(offset + part["delete"])
+            rope.delete(first, last)
+            yield TextStep(first, last, "", {})
+        else:
+            text, index = _inserted(part), rope.index(offset)
+            rope.insert(index, text)
+            offset += _growth(part)
+            yield TextStep(index, index, text, attributes)
 
 
 def _inserted(step: dict[str, Any]) -> str:
@@ -222,6 +242,24 @@ class Text(Handle[TextNode], EditableText):
     def __iadd__(self, text: str) -> Text:
         self.append(text)
         return self
+
+    def authors(self) -> list[Authored]:
+        """Return who wrote what, from the beginning of the committed text to its end.
+
+        Each item is what one entry put there and still stands together. Together they are the
+        text, but for embedded objects.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Page(Document):
+        ...     body: Text
+        >>> page = Replica(user="ann").document(Page, "page")
+        >>> page.body.append("Hello")
+        >>> page.body.insert(4, "!")
+        >>> [(found.text, found.user, found.seq) for found in page.body.authors()]
+        [('Hell', 'ann', 1), ('!', 'ann', 2), ('o', 'ann', 1)]
+        """
+        assert self._node.owner is not None
+        return list(authors(self._node.owner.view.doc, self._node.path, self._live.journal))
 
     def _runs(self) -> Runs:
         edit: TextEdit | None = self._edit()

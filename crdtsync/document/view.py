@@ -70,6 +70,8 @@ class View:
         changed: texts and lists that the present change from elsewhere touched.
         records: every record there ever was, by its path; the document itself has the empty path.
         watching: whether changes to unread texts and lists must be noticed too.
+        touched: what changed since somebody emptied it; the root stands for everything. None while
+            nobody wants to know.
         judges: which strategy decides where.
         column_tables: tables with fields in which their records are decided together.
     """
@@ -88,6 +90,7 @@ class View:
         self.changed: dict[NativeNode, None] = {}
         self._listening: dict[NativeNode, None] = {}
         self.watching = False
+        self.touched: list[Node] | None = None
         self.column_tables: list[TableNode] = []
         self.records: dict[str, RecordNode] = {}
         self.root = RecordNode("", schema, self, None)
@@ -112,6 +115,7 @@ class View:
         self.judges.forget()
         for pair in slots.items():
             self.node(path_of(pair[0])).adopt(pair)
+        self.touch([self.root])
         if self.watching:
             self.watch_all()
 
@@ -200,6 +204,12 @@ class View:
         """Decide everything anew when somebody looks: other rules have been announced."""
         self.judges.forget()
         self.root.rejudge()
+        self.touch([self.root])
+
+    def touch(self, nodes: Iterable[Node]) -> None:
+        """Note that nodes changed, if somebody wants to know."""
+        if self.touched is not None:
+            self.touched += nodes
 
     def take(self, events: Iterable[Mapping[str, Any]], *, tell: bool) -> Effects:
         """Take over what changed in the map of slots.
@@ -219,6 +229,7 @@ class View:
             node = self.node(path)
             installs[node] = _merged(node.pairs, keys), None
         effects = self.install(installs, tell=tell)
+        self.touch(self.changed)
         if not tell:
             self.changed.clear()
             return effects
@@ -247,6 +258,7 @@ class View:
             installs: the slots of each, decoded where that is known.
             tell: whether anybody wants to know what that changes.
         """
+        self.touch(installs)
         if not tell:
             for node, (pairs, slots) in installs.items():
                 node.install(pairs, slots)

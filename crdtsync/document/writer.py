@@ -5,7 +5,7 @@ What becomes of the nodes is only noted here. They take it over when the log has
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from crdtsync.document.slots import Slot, encode_slot, next_generation, slot_key
@@ -19,7 +19,20 @@ if TYPE_CHECKING:
     from crdtsync.document.node import Pairs, SlotNode
     from crdtsync.document.record import RecordNode
 
-__all__ = ["Writer"]
+__all__ = ["Withdrawal", "Writer"]
+
+
+class Withdrawal:
+    """Take away slots of ours beside which others stand. It is an edit of any node of slots."""
+
+    __slots__ = ("node", "slots")
+
+    def __init__(self, node: SlotNode, slots: Sequence[Slot]) -> None:
+        self.node = node
+        self.slots = slots
+
+    def copy(self) -> Withdrawal:
+        return Withdrawal(self.node, self.slots)
 
 
 class Writer:
@@ -147,6 +160,15 @@ class Writer:
         for key, _ in self._pairs(node):
             del self._slots[key]
         self.installs[node] = (), ()
+
+    def withdraw(self, withdrawal: Withdrawal) -> None:
+        """Delete some of the slots of a path, and leave the others."""
+        node = withdrawal.node
+        taken = {slot_key(node.path, s.replica, s.generation) for s in withdrawal.slots}
+        for key in taken:
+            del self._slots[key]
+        left = tuple(pair for pair in self._pairs(node) if pair[0] not in taken)
+        self.installs[node] = left, None
 
     def touch(self, record: RecordNode | None) -> None:
         """Note work on a record that leaves no slot: text is typed, a list changed.

@@ -13,7 +13,13 @@ from typing import NamedTuple
 
 from crdtsync.document.erasure import check_inert
 from crdtsync.envelope import is_marked, is_neutral
-from crdtsync.errors import EntryError, ForkError, MalformedEntryError, SequenceGapError
+from crdtsync.errors import (
+    EntryError,
+    ForkError,
+    MalformedEntryError,
+    SealError,
+    SequenceGapError,
+)
 from crdtsync.limits import Limits
 from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, decode_entries
 from crdtsync.marks import reconciled
@@ -66,7 +72,7 @@ class Inbox:
         self._held: dict[int, dict[int, list[Entry]]] = {}
         self._held_count = 0
         self._held_bytes = 0
-        self._unproved: list[bytes] = []  # entries whose seals have not come yet
+        self._unproved: list[Entry] = []  # entries whose seals have not come yet
 
     def __len__(self) -> int:
         return self._held_count + len(self._unproved)
@@ -105,22 +111,51 @@ class Inbox:
 
         If one of them is no entry, that is returned too, and nothing waits.
         """
-        datas, self._unproved = [*self._unproved, *datas], []
         entries: list[Entry] = []
+        failure: EntryError | None = None
         try:
             entries.extend(decode_entries(datas, self._limits))
         except EntryError as error:
-            return entries[: prover.proved(entries, self._undisputed(entries, heads))], error
-        count = prover.proved(entries, self._undisputed(entries, heads))
-        if sum(map(len, datas[count:])) > self._limits.held_bytes_max:
+            failure = error
+        waiting = self._still_waiting(entries, heads)
+        self._unproved = []
+        try:
+            together = [*waiting, *entries]
+            count = prover.proved(together, self._undisputed(together, heads))
+            entries = together
+        except SealError:
+            if not waiting:
+                raise
+            # What waited may have been the forgery, and come from another server.
+            count = prover.proved(entries, self._undisputed(entries, heads))
+        if failure is None and count < len(entries):
+            self._wait(entries[count:])
+        return entries[:count], failure
+
+    def _still_waiting(self, came: Sequence[Entry], heads: Mapping[int, Head]) -> list[Entry]:
+        """Return what waits for its seal, without what contradicts what is held by now.
+
+        That stays only while more of its log comes: it may prove that the log was continued in two
+        places.
+        """
+        going_on = {entry.replica for entry in came}
+        return [
+            entry
+            for entry in self._unproved
+            if entry.seq > heads.get(entry.replica, EMPTY_HEAD).seq
+            or entry.replica in going_on
+            or self._hash_of(entry.replica, entry.seq) == entry.hash
+        ]
+
+    def _wait(self, unproved: list[Entry]) -> None:
+        if sum(len(entry.data) for entry in unproved) > self._limits.held_bytes_max:
             raise SequenceGapError(
                 "too many entries wait for their author's seal",
                 document=self._document,
-                replica=entries[count].replica,
-                seq=entries[count].seq,
+                replica=unproved[0].replica,
+                seq=unproved[0].seq,
             )
-        self._unproved = datas[count:]
-        return entries[:count], None
+        self._unproved = unproved
 
     def _undisputed(
         self, entries: Sequence[Entry], heads: Mapping[int, Head]
@@ -258,7 +293,7 @@ class Batch:
         self,
         heads: Mapping[int, Head],
         hash_of: Callable[[int, int], bytes | None],
-        is_below: Callable[[int, int], bool],
+        is_below: Callable[[int, int], bool] = lambda _, __: False,
     ) -> None:
         self.is_below = is_below
         self.stale = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import apsw
@@ -30,6 +31,7 @@ from crdtsync.log import (
     Entry,
     Head,
     decode_entry,
+    hash_of,
     make_entry,
 )
 from crdtsync.marks import reconciled
@@ -96,6 +98,7 @@ class Ledger:
         rebuild: is told of entries that have another effect now, and of new ones with them.
         reorder: is told of entries that count as of another time now.
         clamps: the times as of which clamped entries count, by (replica, seq).
+        together: makes a block in which entries are stored and what is made of them, at once.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class Ledger:
         self.rebuild: Callable[[Sequence[Entry]], None] | None = None
         self.reorder: Callable[[Sequence[Entry]], None] | None = None
         self.clamps: dict[tuple[int, int], int] = {}
+        self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self._store = store
         self._clock = clock
         self._user = user
@@ -164,6 +168,10 @@ class Ledger:
         self._fresh.discard(self.replica)
         self._recount()
 
+    def reread(self) -> None:
+        """Know again what is in the file, and nothing else."""
+        self._read()
+
     def _read_sound(self) -> None:
         """Read how far every log goes, of a store that may not be changed and is damaged."""
         self._read_progress()
@@ -198,12 +206,14 @@ class Ledger:
         with self._store.file.errors():
             self.users.clear()  # views look at it
             self.users.update(self._store.users(self.number))
-            self.carried = self._store.carried(self.number)
+            logs = self._store.carried(self.number)
             progress = self._store.progress(self.number)
             self.clamps.clear()  # and at these
             for replica, log in self._stored.logs.items():
                 for seq, clamp in self._store.logs.clamps(log).items():
                     self.clamps[replica, seq] = clamp
+        self._formers = {replica: one.upto for replica, one in logs.items()}
+        self.carried = {r: one for r, one in logs.items() if one.acknowledged < one.upto}
         self.sent, self.acknowledged, self.cursor, self._known = progress
 
     def _take_head(self, entry: Entry) -> None:
@@ -285,6 +295,12 @@ class Ledger:
         carried = self.carried.get(replica)
         return replica == self.replica or (carried is not None and seq < carried.upto)
 
+    def superseded(self) -> set[bytes]:
+        """Return the hashes of entries of ours that were written anew: what they did is here."""
+        logs = [log for replica, log in self._stored.logs.items() if replica in self._store.keys]
+        with self._store.file.errors():
+            return {hash_of(data) for log in logs for data in self._store.logs.superseded(log)}
+
     def hash_at(self, replica: int, seq: int) -> bytes | None:
         """Return the hash of an entry by its number; None if it is not stored."""
         return self._stored.hash_of(replica, seq)
@@ -301,6 +317,11 @@ class Ledger:
         return {replica: head.seq for replica, head in self.heads.items()}
 
     @property
+    def position(self) -> int:
+        """The place of the newest entry in the order of arrival; 0 where there is none."""
+        return self._position
+
+    @property
     def next_seq(self) -> int:
         """The number our next entry will have."""
         return self.heads.get(self.replica, EMPTY_HEAD).seq + 1
@@ -310,15 +331,35 @@ class Ledger:
         """How many entries are stored, from where the logs begin."""
         return self._count
 
-    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
-        """Yield the entries above a state vector in the order of arrival.
+    def entries(
+        self, after: Mapping[int, int] | None = None, upto: Mapping[int, int] | None = None
+    ) -> Iterator[Entry]:
+        """Yield the entries between two state vectors in the order of arrival.
 
         Each is checked against its chain.
 
         Raises:
             CorruptLogError: an entry does not fit. Those yielded before it are sound.
         """
-        return self._stored.entries(after or {}, self.vector)
+        held = self.vector
+        if upto is not None:
+            held = {replica: min(seq, upto.get(replica, 0)) for replica, seq in held.items()}
+        return self._stored.entries(after or {}, held)
+
+    def at(self, replica: int, seq: int) -> Entry | None:
+        """Return an entry by its number; None if it is not stored."""
+        return self._stored.at(replica, seq)
+
+    def held_before(self, replica: int, seq: int) -> dict[int, int]:
+        """Return the state vector of what had arrived before an entry."""
+        return self._stored.held_before(replica, seq)
+
+    def own_logs(self) -> dict[int, int]:
+        """Return which logs are ours, oldest first: under each id, the number of our last entry."""
+        begun = {replica: self._stored.at(replica, 1) for replica in self._formers}
+        times = {replica: first.time for replica, first in begun.items() if first is not None}
+        formers = {r: self._formers[r] for r in sorted(times, key=times.__getitem__)}
+        return {**formers, self.replica: self.next_seq - 1}
 
     # --- what we do ----------------------------------------------------------------------------
 
@@ -402,21 +443,23 @@ class Ledger:
         neutral, clamped = self._changed(marked, from_server=cursor is not None)
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
-        if entries or neutral or clamped or cursor != self.cursor:
-            known = self._known
-            if known is None and self.replica in heads:
-                last = self._stored.last(self.replica)
-                known = 0 if last is None else last[0]
-            self._keep(entries, cursor, known, neutral, clamped)
-        if entries:
-            self._follow(entries, heads, tell=not neutral)
-        if neutral and self.rebuild is not None:
-            self.rebuild([*neutral, *clamped, *entries])
-        elif clamped and self.reorder is not None:
-            self.reorder(clamped)
-        if stale:
-            with self._store.file.transaction():
-                self._store.bases.make_stale(self.number)
+        with self.together():
+            if entries or neutral or clamped or cursor != self.cursor:
+                known = self._known
+                if known is None and self.replica in heads:
+                    last = self._stored.last(self.replica)
+                    known = 0 if last is None else last[0]
+                self._keep(entries, cursor, known, neutral, clamped)
+            if entries:
+                self._follow(entries, heads, tell=not neutral)
+            if neutral and self.rebuild is not None:
+                self.rebuild([*neutral, *clamped, *entries])
+            elif clamped and self.reorder is not None:
+                self.reorder(clamped)
+            if stale:
+                with self._store.file.transaction():
+                    self._store.bases.make_stale(self.number)
+                    self._store.drop_snapshot(self.number)
         if failure is not None:
             raise failure
         ours = [entry for entry in clamped if entry.replica in self._store.keys]
@@ -458,9 +501,10 @@ class Ledger:
         if entry is None or is_neutral(entry.data):
             return
         refused = [refuse(entry, reason)]
-        self._keep([], self.cursor, self._known, refused)
-        if self.rebuild is not None:
-            self.rebuild(refused)
+        with self.together():
+            self._keep([], self.cursor, self._known, refused)
+            if self.rebuild is not None:
+                self.rebuild(refused)
 
     def refused(self) -> list[tuple[Entry, str]]:
         """Return our entries that were refused, as they were, and why."""
@@ -570,6 +614,10 @@ class Ledger:
         """Yield what others lack in parts that prove themselves: see `Seals.parts`."""
         return self._seals.parts(missing, most)
 
+    def with_seals(self, part: Sequence[Missing]) -> list[Missing]:
+        """Return a part with a seal on the end of each log of ours: see `Seals.with_ends`."""
+        return self._seals.with_ends(part)
+
     def flush(self) -> None:
         """Make everything so far survive the loss of power. Call it before entries are sent."""
         own = self.next_seq - 1
@@ -667,7 +715,8 @@ class Ledger:
         base = Base(self._position + 1, clone.logs)
         self._begin_above(base, state, cursor, clone.clamps)
         if self.rebuild is not None:
-            self.rebuild(())
+            with self.together():
+                self.rebuild(())
         return True
 
     @property
@@ -744,3 +793,19 @@ class Ledger:
             self._store.write_snapshot(self.number, snapshot)
         else:
             self._begin_above(Base(self._position + 1, logs), snapshot, self.cursor)
+
+    def checkpoint(self, vector: Mapping[int, int]) -> Snapshot | None:
+        """Return the latest state kept that a state vector covers."""
+        if not covers(self.vector, vector):
+            return None
+        newest = self.snapshot()
+        if newest is not None and covers(vector, newest.vector):
+            return newest
+        with self._store.file.errors():
+            return self._store.checkpoints.latest(self.number, vector)
+
+    def save_checkpoint(self, state: Snapshot) -> None:
+        """Keep a state that lies in the past; the store sees to it that there are not too many."""
+        if not self._store.read_only:
+            with self._store.file.transaction():
+                self._store.checkpoints.add(self.number, state)

@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS logs(
     replica INTEGER NOT NULL,
     UNIQUE(document, replica)
 );
+CREATE INDEX IF NOT EXISTS logs_by_replica ON logs(replica);
 CREATE TABLE IF NOT EXISTS entries(
     place INTEGER PRIMARY KEY,
     position INTEGER NOT NULL,
@@ -202,12 +203,38 @@ class LogTable:
         ).get
         return found
 
+    def position(self, log: int, seq: int) -> int | None:
+        """Return when an entry arrived."""
+        found: int | None = self._connection.execute(
+            "SELECT position FROM entries WHERE place = ?", ((log << _SEQ_BITS) | seq,)
+        ).get
+        return found
+
+    def seq_before(self, log: int, position: int) -> int:
+        """Return the number of a log's last entry that arrived before a position; 0 if none did."""
+        base = log << _SEQ_BITS
+        place: int | None = self._connection.execute(
+            "SELECT place FROM entries WHERE place > ? AND place <= ? AND position < ? "
+            "ORDER BY place DESC LIMIT 1",
+            (base, base | SEQ_MAX, position),
+        ).get
+        return 0 if place is None else place - base
+
+    def firsts(self, replica: int) -> list[bytes]:
+        """Return the first entry of each log of a replica, in whatever document."""
+        rows = self._connection.execute(
+            f"SELECT data FROM entries WHERE place IN "  # noqa: S608 - a number of ours
+            f"(SELECT (id << {_SEQ_BITS}) | 1 FROM logs WHERE replica = ?) ORDER BY place",
+            (replica,),
+        )
+        return [data for (data,) in rows]
+
     def read(self, log: int, replica: int, after: int = 0, upto: int = SEQ_MAX) -> Iterator[Row]:
         """Yield the entries of one log above number `after`, up to `upto`."""
         base = log << _SEQ_BITS
         for place, position, digest, data in self._connection.execute(
-            "SELECT place, position, digest, data FROM entries WHERE place > ? AND place <= ? "
-            "ORDER BY place",
+            "SELECT place, ifnull(cast(position AS INTEGER), 0), digest, cast(data AS BLOB) "
+            "FROM entries WHERE place > ? AND place <= ? ORDER BY place",
             (base | after, base | upto),
         ):
             yield Row(position, replica, place - base, digest, data)
@@ -301,6 +328,15 @@ class LogTable:
             (base, base | SEQ_MAX),
         )
         return [data for (data,) in rows]
+
+    def strays(self) -> int:
+        """Return how many entries are in no log of a document, or are not even bytes."""
+        found: int = self._connection.execute(
+            f"SELECT count(*) FROM entries WHERE place >> {_SEQ_BITS} NOT IN "  # noqa: S608 - ours
+            "(SELECT id FROM logs WHERE document IN (SELECT id FROM documents)) "
+            "OR typeof(data) <> 'blob'"
+        ).get
+        return found
 
     def aside(self, log: int) -> list[tuple[int, str]]:
         """Return (seq, reason) of a log's entries that were set aside."""

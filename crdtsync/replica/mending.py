@@ -165,7 +165,7 @@ class Mending:
             update,
             dependencies=self._dependencies(entry, reauthor.replica, named),
             schema_version=entry.schema_version,
-            arguments=entry.arguments,
+            arguments=reauthor.arguments(entry),
             extra=extra,
             limits=STORED,
         )

@@ -18,13 +18,24 @@ from crdtsync.document import (
     Schema,
     check_kinds,
     described_document,
+    is_description,
 )
 from crdtsync.errors import ActionError, ForkError, SchemaError, StorageError
 from crdtsync.keys import DeviceKey
 from crdtsync.limits import Limits
 from crdtsync.log import Entry
+from crdtsync.replica.bundle import (
+    Exported,
+    Imported,
+    Source,
+    Target,
+    export_bundle,
+    import_bundle,
+)
 from crdtsync.replica.forks import find_fork
 from crdtsync.replica.ledger import History, Ledger
+from crdtsync.replica.sql import SqlView
+from crdtsync.replica.sql.layout import table_name
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
 from crdtsync.storage import Durability
@@ -106,6 +117,7 @@ class Replica:
         self._documents: dict[str, Any] = {}
         self._classless: set[str] = set()  # documents opened without their class
         self._listeners: dict[object, Callable[[str], object]] = {}
+        self._sql_views: dict[str, SqlView] = {}
         self._closed = False
 
     @classmethod
@@ -132,11 +144,7 @@ class Replica:
             SchemaError: it is open as another class.
             ValueError: the name is empty or too long.
         """
-        check_value(name, where="a document's name")
-        if not 0 < len(name) <= self._limits.name_length_max:
-            raise ValueError(
-                f"a document's name has 1 to {self._limits.name_length_max} characters"
-            )
+        self._check_name(name)
         opened = self._documents.get(name)
         if opened is None:
             return self._open_document(cls, name)
@@ -149,6 +157,13 @@ class Replica:
             )
         opened._live.close()
         return self._open_document(cls, name)
+
+    def _check_name(self, name: str) -> None:
+        check_value(name, where="a document's name")
+        if not 0 < len(name) <= self._limits.name_length_max:
+            raise ValueError(
+                f"a document's name has 1 to {self._limits.name_length_max} characters"
+            )
 
     def _open_document(self, cls: type[D], name: str) -> D:
         ledger = self.ledger(name)
@@ -169,6 +184,9 @@ class Replica:
             self._classless.add(name)
         else:
             self._classless.discard(name)
+        for view in self._sql_views.values():
+            if view.cls is cls:
+                view.attach(ledger, live)
         return document
 
     def _schema(self, name: str) -> Schema:
@@ -343,10 +361,11 @@ class Replica:
             self.id = self._store.replica
             for name, ledger in self._ledgers.items():
                 if rotated or name == mended:
-                    ledger.begin_anew()
-                    if name in self._documents:
-                        live: LiveDocument = self._documents[name]._live
-                        live.rebuild(entries) if name == mended else live.renew()
+                    with ledger.together():
+                        ledger.begin_anew()
+                        if name in self._documents:
+                            live: LiveDocument = self._documents[name]._live
+                            live.rebuild(entries) if name == mended else live.renew()
         except BaseException:
             self.close()  # what is in memory, and would be written, is not so any more
             raise
@@ -354,6 +373,133 @@ class Replica:
             _log.warning("%s goes on as replica %x", self.path, self.id)
         for name in self._ledgers if rotated else [mended or ""]:
             self._tell(name)
+
+    def export(
+        self,
+        document: str | None,
+        target: Target,
+        *,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Exported:
+        """Write a document, or all of them, to a bundle: for backup, mail and support.
+
+        It holds the log, sealed, and no private key. A path is written to when the bundle is
+        whole, so the one that was there before is kept if anything goes wrong.
+
+        Args:
+            document: a document's name; None for the whole replica.
+            target: a path, or a file that is open for writing bytes.
+            progress: called with (how many entries are done, how many there are).
+
+        Raises:
+            LookupError: there is no such document.
+            StorageError: the bundle could not be written, or the store not be read.
+
+        >>> import io
+        >>> from crdtsync import Document
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> with Replica() as old, Replica() as new:
+        ...     old.document(Note, "a").text = "kept"
+        ...     bundle = io.BytesIO()
+        ...     exported = old.export("a", bundle)
+        ...     imported = new.import_(bundle.getvalue())
+        ...     exported.entries, imported.new, new.document(Note, "a").text
+        (1, 1, 'kept')
+        """
+        names = self.names()
+        if document is not None:
+            if document not in names:
+                raise LookupError(f"{self.path} has no document {document!r}")
+            names = [document]
+        ledgers = [self.ledger(name) for name in names]
+        return export_bundle(ledgers, self._description, self.id, target, progress or _ignore)
+
+    def import_(
+        self, source: Source, *, progress: Callable[[int, int], object] | None = None
+    ) -> Imported:
+        """Take in what a bundle holds, beside what is here.
+
+        Repeats are harmless: what was imported stays, and importing again goes on from there. A
+        replica that is made anew from its own bundle has a new id, and its old log is one of those
+        that it holds.
+
+        Args:
+            source: a path, the bundle's bytes, or a file that is open for reading bytes.
+            progress: called with (how many entries are done, how many there are).
+
+        Raises:
+            BundleError: it is damaged or cut off, or something in it cannot be taken in. What is
+                whole and proved was imported all the same.
+            StorageError: the store could not take it, or the bundle not be opened.
+        """
+        return import_bundle(
+            source, self._named_ledger, self._take_description, progress or _ignore
+        )
+
+    def _named_ledger(self, name: str) -> Ledger:
+        self._check_name(name)
+        return self.ledger(name)
+
+    def _description(self, ledger: Ledger) -> Any:
+        with self._store.file.errors():
+            return self._store.schema_description(ledger.number)
+
+    def _take_description(self, ledger: Ledger, description: Any) -> None:
+        """Keep what somebody else says of a document's class, where we know nothing."""
+        if is_description(description) and self._description(ledger) is None:
+            with self._store.file.errors():
+                self._store.write_schema_description(ledger.number, description)
+
+    def sql_view(self, cls: type[Document], name: str | None = None) -> SqlView:
+        """Show the documents of a class as SQL tables in this replica's file, for others to read.
+
+        The tables are `board` and `board_tasks` for a class `Board` with a table field `tasks`.
+        They are written in the same transaction as the log. Ask for the view whenever the replica
+        is opened, before you act: only then are they kept up to date. It opens the documents that
+        were opened as this class before; those opened later join it.
+
+        Args:
+            cls: the class.
+            name: of the table of documents, if it is not to be named after the class.
+
+        Raises:
+            SchemaError: a table of that name is there already.
+            StorageError: the tables could not be made.
+
+        >>> from crdtsync import Document
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> replica = Replica()
+        >>> view = replica.sql_view(Note)
+        >>> replica.document(Note, "a").text = "shown"
+        >>> view.query("SELECT document FROM note WHERE text = ?", ["shown"])
+        [{'document': 'a'}]
+        """
+        name = name or table_name(cls)
+        view = self._sql_views.get(name)
+        if view is not None and view.cls is cls:
+            return view
+        if view is not None:
+            raise SchemaError(f"there is an SQL view {name!r} of another class: give it a name")
+        view = SqlView(self._store, cls, name, lambda: self._sql_views.pop(name, None))
+        self._sql_views[name] = view
+        try:
+            for member in sorted({*view.documents(), *self._described_as(cls)}):
+                opened = self._documents.get(member)
+                if opened is None or member in self._classless:
+                    self.document(cls, member)
+                elif type(opened) is cls:
+                    view.attach(self.ledger(member), opened._live)
+        except BaseException:
+            del self._sql_views[name]
+            raise
+        return view
+
+    def _described_as(self, cls: type[Document]) -> list[str]:
+        """Return the documents whose class looked like this one when they were opened last."""
+        description = cls.__crdtsync_schema__.describe()
+        return [n for n in self.names() if self._description(self.ledger(n)) == description]
 
     @property
     def key(self) -> DeviceKey | None:
@@ -393,13 +539,20 @@ class Replica:
     def verify(self, progress: Callable[[int], object] | None = None) -> list[Problem]:
         """Check everything stored: chains, sequences, authors, and the state against a replay.
 
+        Whatever is in the file, what is wrong with it is returned and not raised, as far as the
+        names of its documents can be read.
+
         Args:
             progress: called with the number of entries checked since the last call.
         """
-        problems: list[Problem] = []
+        problems = [Problem("", None, None, message) for message in self._store.damage()]
         for name in self.names():
-            ledger = self.ledger(name)
-            found = verify_ledger(ledger, progress or (lambda _: None))
+            try:
+                ledger = self.ledger(name)
+                found = verify_ledger(ledger, progress or (lambda _: None))
+            except StorageError as error:
+                problems.append(Problem(name, None, None, error.reason))
+                continue
             problems += found
             if not found:
                 replayed = LiveDocument(self._schema(name), _WithoutSnapshot(ledger), 1)
@@ -430,6 +583,10 @@ class Replica:
 
     def __repr__(self) -> str:
         return f"<Replica {self.id:x} of {self.user or 'nobody'} at {self.path}>"
+
+
+def _ignore(*_: object) -> None:
+    """Do nothing with it."""
 
 
 def _copy(source: Ledger, target: Ledger) -> None:

@@ -37,7 +37,7 @@ class Seals:
         self._store = store
         self._stored = stored
         self._sealed: dict[int, int] = {}  # up to where our logs are known to be sealed
-        self.prover = Prover(lambda replica: stored.at(replica, 1))
+        self.forget_keys()
 
     def begin(self, entry: Entry) -> None:
         """Take the end of a log of ours as it is stored."""
@@ -49,7 +49,7 @@ class Seals:
 
     def forget_keys(self) -> None:
         """Find out anew whose key is whose: logs begin otherwise now."""
-        self.prover = Prover(lambda replica: self._stored.at(replica, 1))
+        self.prover = Prover(lambda replica: self._stored.at(replica, 1), self._store.key_of)
 
     def seal(self, replica: int, seq: int) -> bytes | None:
         """Return an entry of ours with our seal, which covers all before it; None if it has none.
@@ -60,10 +60,11 @@ class Seals:
         entry, key = self._stored.at(replica, seq), self._store.keys[replica]
         if entry is None or key is None or self.prover.key_of(replica) != key.public:
             return None
-        if entry.seal is None and not self._store.read_only:
+        if entry.seal is None:
             entry = with_seal(entry, make_seal(key, entry.document, replica, entry))
-            with self._store.file.transaction():
-                self._store.logs.replace(self._stored.logs[replica], entry)
+            if not self._store.read_only:
+                with self._store.file.transaction():
+                    self._store.logs.replace(self._stored.logs[replica], entry)
         self._sealed[replica] = max(self._sealed.get(replica, 0), seq)
         return entry.data
 
@@ -96,13 +97,22 @@ class Seals:
             part = part[: self._provable(part)]
             if not part:
                 return
-            ends = {one.replica: i for i, one in enumerate(part) if one.replica in self._store.keys}
-            for replica, end in ends.items():
-                sealed = self.seal(replica, part[end].seq)
-                if sealed is not None:
-                    part[end] = part[end]._replace(data=sealed)
-            yield part
+            yield self.with_ends(part)
             start += len(part)
+
+    def with_ends(self, part: Sequence[Missing]) -> list[Missing]:
+        """Return a part with a seal on the last entry of each log of ours in it.
+
+        Raises:
+            StorageError: a seal could not be stored.
+        """
+        sealed = list(part)
+        ends = {one.replica: i for i, one in enumerate(part) if one.replica in self._store.keys}
+        for replica, end in ends.items():
+            data = self.seal(replica, part[end].seq)
+            if data is not None:
+                sealed[end] = part[end]._replace(data=data)
+        return sealed
 
     def _provable(self, part: Sequence[Missing]) -> int:
         """Return how many entries, from the first on, end in seals; our own can be sealed here."""

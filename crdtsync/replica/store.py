@@ -6,30 +6,32 @@ the file can write in the device's name.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
 from typing import Any, NamedTuple
 
-import apsw
-
 from crdtsync.codec import decode, encode
 from crdtsync.document import Snapshot
-from crdtsync.errors import CodecError, StorageError
-from crdtsync.identity import new_replica_id, next_replica_id
+from crdtsync.errors import CodecError, EntryError, StorageError
+from crdtsync.identity import is_replica_id, new_replica_id, next_replica_id
 from crdtsync.keys import DeviceKey
-from crdtsync.log import Cursor
+from crdtsync.log import Cursor, decode_entry
+from crdtsync.replica.audit import STORED
 from crdtsync.replica.bases import SCHEMA as BASES_SCHEMA
 from crdtsync.replica.bases import BaseTable
+from crdtsync.replica.checkpoints import SCHEMA as CHECKPOINTS_SCHEMA
+from crdtsync.replica.checkpoints import Checkpoints, Packed, pack, unpack
 from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
 from crdtsync.replica.logs import LogTable
+from crdtsync.seal import binding
 from crdtsync.storage import Durability, open_file
-from crdtsync.vector import from_pairs, to_pairs
 
 __all__ = ["Carried", "Progress", "Store"]
 
 SCHEMA = (
     LOGS_SCHEMA
     + BASES_SCHEMA
+    + CHECKPOINTS_SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS progress(
     document INTEGER PRIMARY KEY,
@@ -68,6 +70,17 @@ CREATE TABLE IF NOT EXISTS schemas(
     document INTEGER PRIMARY KEY,
     description BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS sql_views(
+    name TEXT PRIMARY KEY,
+    tables BLOB NOT NULL,
+    signature BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sql_documents(
+    view TEXT NOT NULL,
+    document INTEGER NOT NULL,
+    position INTEGER,
+    PRIMARY KEY(view, document)
+) WITHOUT ROWID;
 """
 )
 
@@ -93,7 +106,7 @@ class Progress(NamedTuple):
 
 
 class Carried(NamedTuple):
-    """A log of a former id of ours that is not known to be whole at the server.
+    """A log of a former id of ours.
 
     Attributes:
         upto: number of our last entry in it.
@@ -121,6 +134,7 @@ class Store:
         self.read_only = read_only
         self.logs = LogTable(self.file.connection)
         self.bases = BaseTable(self.file)
+        self.checkpoints = Checkpoints(self.file.connection)
         try:
             self.identify()
         except BaseException:
@@ -134,7 +148,7 @@ class Store:
         with self.file.errors():
             formers = list(self.file.connection.execute("SELECT replica, key FROM formers"))
         self.keys = {
-            replica: None if key is None else DeviceKey.from_bytes(key) for replica, key in formers
+            replica: None if key is None else self._to_key(key) for replica, key in formers
         } | {self.replica: self.key}
 
     def rotate(self) -> tuple[int, DeviceKey]:
@@ -165,12 +179,12 @@ class Store:
         self.write_progress(document, Progress(0, 0, before.cursor, known or 0))
 
     def _read_replica(self) -> int:
-        try:
+        with self.file.errors():
             found: int | None = self.file.connection.execute(
                 "SELECT value FROM meta WHERE name = 'replica'"
             ).get
-        except apsw.Error as error:
-            raise self.file.error(error) from error
+        if found is not None and not is_replica_id(found):
+            raise StorageError("the replica's id in it is damaged", path=self.path)
         if found is None:
             if self.read_only:
                 raise StorageError("the store names no replica", path=self.path)
@@ -186,13 +200,33 @@ class Store:
                 "SELECT value FROM meta WHERE name = 'key'"
             ).get
         if found is not None:
-            return DeviceKey.from_bytes(found)
+            return self._to_key(found)
         if self.read_only:
             return None
         key = new_device_key()
         with self.file.transaction() as connection:
             connection.execute("INSERT INTO meta VALUES('key', ?)", (key.private_bytes,))
         return key
+
+    def _to_key(self, stored: bytes) -> DeviceKey:
+        try:
+            return DeviceKey.from_bytes(stored)
+        except (TypeError, ValueError) as error:
+            raise StorageError("the device's key in it is damaged", path=self.path) from error
+
+    def key_of(self, replica: int) -> bytes | None:
+        """Return the key of a device: our own, or what its log in any document begins with."""
+        if replica in self.keys:
+            key = self.keys[replica]
+            return None if key is None else key.public
+        with self.file.errors():
+            firsts = self.logs.firsts(replica)
+        for data in firsts:
+            with contextlib.suppress(EntryError):  # damaged: the audit says so
+                bound = binding(decode_entry(data, STORED))
+                if bound is not None:
+                    return bound.public
+        return None
 
     def progress(self, document: int) -> Progress:
         """Return how far a document has been synchronized."""
@@ -215,7 +249,7 @@ class Store:
         )
 
     def carried(self, document: int) -> dict[int, Carried]:
-        """Return which logs of former ids of ours are not known to be whole at the server."""
+        """Return the logs of former ids of ours, as far as we wrote them."""
         rows = self.file.connection.execute(
             "SELECT replica, upto, acknowledged FROM carried WHERE document = ?", (document,)
         )
@@ -224,12 +258,8 @@ class Store:
     def write_carried(self, document: int, replica: int, carried: Carried) -> None:
         """Keep how much of a former log the server has. Call it inside a transaction."""
         self.file.connection.execute(
-            "DELETE FROM carried WHERE document = ? AND replica = ?", (document, replica)
+            "INSERT OR REPLACE INTO carried VALUES(?, ?, ?, ?)", (document, replica, *carried)
         )
-        if carried.acknowledged < carried.upto:
-            self.file.connection.execute(
-                "INSERT INTO carried VALUES(?, ?, ?, ?)", (document, replica, *carried)
-            )
 
     def users(self, document: int) -> dict[int, str]:
         """Return who uses each replica, as far as the logs have said."""
@@ -246,39 +276,26 @@ class Store:
 
     def snapshot(self, document: int) -> Snapshot | None:
         """Return the newest snapshot; None where there is none that can be read."""
-        row: tuple[bytes, bytes, bytes, bytes, bytes] | None = self.file.connection.execute(
+        row: Packed | None = self.file.connection.execute(
             "SELECT vector, state, clocks, slots, digest FROM snapshots WHERE document = ?",
             (document,),
         ).fetchone()
-        if row is None:
-            return None
-        try:
-            vector, state, clocks, slots, digest = row
-            if _digest(vector, state, clocks, slots) != digest:
-                return None
-            return Snapshot(
-                from_pairs(decode(vector)), state, from_pairs(decode(clocks)), dict(decode(slots))
-            )
-        except (CodecError, TypeError, ValueError):
-            return None
+        return None if row is None else unpack(row)
 
     def write_snapshot(self, document: int, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before."""
-        parts = (
-            encode(to_pairs(snapshot.vector)),
-            snapshot.state,
-            encode(to_pairs(snapshot.clocks)),
-            encode(snapshot.slots, flat=True),
-        )
         with self.file.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO snapshots VALUES(?, ?, ?, ?, ?, ?)",
-                (document, *parts, _digest(*parts)),
+                (document, *pack(snapshot)),
             )
 
     def drop_snapshot(self, document: int) -> None:
-        """Forget a snapshot. Call it inside a transaction."""
-        self.file.connection.execute("DELETE FROM snapshots WHERE document = ?", (document,))
+        """Forget what was made of entries that are others now. Call it inside a transaction."""
+        self.checkpoints.drop(document)
+        execute = self.file.connection.execute
+        execute("DELETE FROM snapshots WHERE document = ?", (document,))
+        execute("UPDATE sql_documents SET position = NULL WHERE document = ?", (document,))
 
     def schema_description(self, document: int) -> Any:
         """Return what the document's class was when it was opened last; None if it never was."""
@@ -298,10 +315,15 @@ class Store:
                     "INSERT OR REPLACE INTO schemas VALUES(?, ?)", (document, encode(description))
                 )
 
+    def damage(self) -> list[str]:
+        """Return what is wrong with the file as such, in sentences."""
+        found = [f"the file is damaged: {text}" for text in self.file.damage()]
+        with self.file.errors():
+            strays = self.logs.strays()
+        if strays:
+            found.append(f"{strays} of its entries are in no log of any document, or no bytes")
+        return found
+
     def close(self) -> None:
         """Close the file."""
         self.file.close()
-
-
-def _digest(*parts: bytes) -> bytes:
-    return hashlib.sha256(b"".join(parts)).digest()

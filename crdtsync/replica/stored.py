@@ -149,6 +149,17 @@ class StoredLogs:
                 heads[row.replica] = Head(entry.seq, entry.hash)
                 yield entry
 
+    def held_before(self, replica: int, seq: int) -> dict[int, int]:
+        """Return the state vector of what had arrived before an entry."""
+        log = self.logs.get(replica)
+        with self._store.file.errors():
+            position = None if log is None else self._store.logs.position(log, seq)
+            if position is None:
+                return {}
+            found = {r: self._store.logs.seq_before(n, position) for r, n in self.logs.items()}
+        before = {held: last for held, last in found.items() if last}
+        return join(before, self.base.vector) if position > self.base.position else before
+
     def missing(
         self, theirs: Mapping[int, int], ours: Mapping[int, int], bytes_max: int
     ) -> list[Missing]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from crdtsync.errors import CorruptLogError
 from crdtsync.log import Entry
+from crdtsync.seal import binding, check_seal
 
 if TYPE_CHECKING:
     from crdtsync.document import LiveDocument
     from crdtsync.replica.ledger import Ledger
 
-__all__ = ["Problem", "verify_ledger", "verify_state"]
+__all__ = ["Problem", "SealAudit", "verify_ledger", "verify_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Problem:
     """Something that is not as it should be.
 
     Attributes:
-        document: where.
+        document: where; empty if it concerns the file as a whole.
         replica: in whose log; None if it concerns the document as a whole.
         seq: at which entry.
         message: what is wrong.
@@ -34,7 +35,7 @@ class Problem:
 
 
 def verify_ledger(ledger: Ledger, progress: Callable[[int], object]) -> list[Problem]:
-    """Check the chain, the sequence, the causal past and the author of every stored entry.
+    """Check the chain, the sequence, the causal past, the author and the seal of every entry.
 
     Args:
         ledger: the document's logs.
@@ -44,13 +45,44 @@ def verify_ledger(ledger: Ledger, progress: Callable[[int], object]) -> list[Pro
         Problem(ledger.name, replica, seq, f"{reason}; it was set aside and has not come back")
         for replica, seq, reason in ledger.missing_since_damaged()
     ]
+    seals = SealAudit()
     for found in ledger.audit():
         progress(1)
-        if isinstance(found, Entry):
-            continue
-        assert isinstance(found, CorruptLogError)
-        problems.append(Problem(ledger.name, found.replica, found.seq, found.reason))
+        if isinstance(found, CorruptLogError):
+            problems.append(Problem(ledger.name, found.replica, found.seq, found.reason))
+        elif not seals.holds(found):
+            problems.append(Problem(ledger.name, found.replica, found.seq, "its seal is false"))
     return problems
+
+
+class SealAudit:
+    """Checks the seals of one document's logs, entry after entry.
+
+    Where a log's first entry names no key, there are none.
+    """
+
+    def __init__(self) -> None:
+        self._keys: dict[int, bytes] = {}
+        self._unsealed: dict[int, int] = {}
+
+    def holds(self, entry: Entry) -> bool:
+        """Tell whether an entry bears no false seal. Its log comes in order."""
+        replica = entry.replica
+        bound = binding(entry)
+        if bound is not None:
+            self._keys[replica] = bound.public
+        key = self._keys.get(replica)
+        if key is None:
+            return entry.seal is None
+        if entry.seal is None:
+            self._unsealed.setdefault(replica, entry.seq)
+            return True
+        self._unsealed.pop(replica, None)
+        return check_seal(key, entry.document, replica, entry, entry.seal)
+
+    def unsealed(self) -> list[tuple[int, int]]:
+        """Return, of each log that does not end in a seal, the first entry behind its last seal."""
+        return sorted(self._unsealed.items())
 
 
 def verify_state(live: LiveDocument, replayed: LiveDocument) -> list[Problem]:

@@ -6,13 +6,15 @@ The rules keep a document's sequence causal and its logs free of forks:
 2. the next entry of a log is admitted if it was chained to the entry held before it, and if all
    that it depends on is held; chained to, or depending on, *another* entry is a fork as well,
    because two entries of one number have been seen;
-3. any other entry stands behind a gap, and so does all that builds on it.
+3. any other entry stands behind a gap, and so does all that builds on it;
+4. where a gap cuts off the seal that was to prove entries before it, these are not admitted either:
+   nobody would believe them, and all would wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from crdtsync.errors import BrokenChainError, ForkError
 from crdtsync.log import EMPTY_HEAD, Entry, Head
@@ -38,7 +40,7 @@ class Admission:
 
 
 def admit(
-    entries: Iterable[Entry],
+    entries: Sequence[Entry],
     heads: Mapping[int, Head],
     hash_at: Callable[[int, int], bytes],
 ) -> Admission:
@@ -69,7 +71,22 @@ def admit(
             gap = True
             continue
         held[replica] = max(seq, held.get(replica, 0))
+    unproved = _cut_off(entries, new) if gap else ()
+    if unproved:
+        rest = [entry for entry in entries if (entry.replica, entry.seq) not in unproved]
+        return replace(admit(rest, heads, hash_at), gap=True)
     return Admission(new, logs.grown, held, gap)
+
+
+def _cut_off(entries: Sequence[Entry], new: Sequence[Entry]) -> Collection[tuple[int, int]]:
+    """Return which new entries come before a seal that is not admitted, by replica and number."""
+    sealed = {entry.replica for entry in entries if entry.seal is not None}
+    proved = {entry.replica: entry.seq for entry in new if entry.seal is not None}
+    return {
+        (entry.replica, entry.seq)
+        for entry in new
+        if entry.replica in sealed and entry.seq > proved.get(entry.replica, 0)
+    }
 
 
 class _Logs:

@@ -15,7 +15,7 @@ from crdtsync.server.access import AccessPolicy, AllowAll, Decision, JudgedActio
 from crdtsync.server.authentication import Identity
 from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channel
-from crdtsync.server.intake import check_author
+from crdtsync.server.intake import check_author, check_relayed
 
 __all__ = ["Bench"]
 
@@ -73,12 +73,17 @@ class Bench:
             users: whose replicas are whose, as far as the caller knows.
 
         Raises:
-            ForeignStructsError: one of its own entries is in another user's name.
+            ForeignStructsError: an entry is in the name of another user or device than its own.
             StorageError: it could not be read whose they are, or what the document holds.
         """
         policy, document = self._policy, channel.document
         if not self._believes:
             check_author(entries, self._replica(), self._identity().user, self._key())
+        elif isinstance(policy, AllowAll):
+            return list(entries)
+        known: dict[int | None, str | None] = {self._replica(): self._identity().user}
+        known.update((users or {}).items())
+        known |= await self._owners(entries, known, channel)
         if isinstance(policy, AllowAll):
             return list(entries)
         may_write = self.may_write(document)
@@ -86,18 +91,34 @@ class Bench:
         if may_write and getattr(policy, "uses_view", False):
             await channel.view.follow(self._backend)
             view = channel.view.plain
-        known: dict[int | None, str | None] = {self._replica(): self._identity().user}
-        known.update((users or {}).items())
         judged = []
         for entry in entries:
             decision = may_write
             if may_write and entry.refusal is None:
-                if entry.replica not in known:
-                    device = await self._backend.device(entry.replica)
-                    known[entry.replica] = None if device is None else device.user
-                decision = self._judge(entry, known[entry.replica], view)
+                decision = self._judge(entry, known.get(entry.replica), view)
             judged.append(entry if decision else refuse(entry, decision.reason or ""))
         return judged
+
+    async def _owners(
+        self, entries: Sequence[Entry], known: Mapping[int | None, Any], channel: Channel
+    ) -> dict[int | None, str | None]:
+        """Return whose the devices are whose entries are handed on, as far as the backend knows.
+
+        Raises:
+            ForeignStructsError: what is handed on cannot be of the device that it names.
+        """
+        owners: dict[int | None, str | None] = {}
+        logs: dict[int, list[Entry]] = {}
+        for entry in entries:
+            if entry.replica not in known:
+                logs.setdefault(entry.replica, []).append(entry)
+        for replica, log in logs.items():
+            device = await self._backend.device(replica)
+            if device is not None:
+                owners[replica] = device.user
+                if not self._believes:
+                    check_relayed(log, channel.prover.key_of(replica, log), device)
+        return owners
 
     def _judge(
         self, entry: Entry, user: str | None, view: Callable[[], Mapping[str, Any]]

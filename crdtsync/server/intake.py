@@ -25,10 +25,18 @@ from crdtsync.limits import Limits
 from crdtsync.log import Entry, decode_entry
 from crdtsync.seal import binding
 from crdtsync.server.channel import Channel
+from crdtsync.server.devices import Device
 from crdtsync.server.limits import ServerLimits
 from crdtsync.structs import check_structs
 
-__all__ = ["check_author", "check_logs", "check_marks", "failure_code", "read_push"]
+__all__ = [
+    "check_author",
+    "check_logs",
+    "check_marks",
+    "check_relayed",
+    "failure_code",
+    "read_push",
+]
 
 _CODES: tuple[tuple[type[CrdtSyncError], str], ...] = (
     (ForkError, "fork"),
@@ -80,6 +88,24 @@ def check_author(
             bound = binding(entry)
             if (None if bound is None else bound.public) != key:
                 raise _foreign(entry, "its log does not begin with the key of this device")
+
+
+def check_relayed(entries: Sequence[Entry], key: bytes | None, device: Device) -> None:
+    """Check that entries of a device which somebody else pushes can be that device's.
+
+    Args:
+        entries: of one log.
+        key: that the log names.
+        device: what the log's replica is bound to.
+
+    Raises:
+        ForeignStructsError: they cannot.
+    """
+    for entry in entries:
+        if key != device.key:
+            raise _foreign(entry, "its log does not begin with the key of the device it names")
+        if entry.user is not None and entry.user != device.user:
+            raise _foreign(entry, f"it was written in the name of user {entry.user!r}")
 
 
 def _foreign(entry: Entry, reason: str) -> ForeignStructsError:

@@ -191,6 +191,8 @@ class Keeper:
             taken = await take_snapshot(self._backend, channel.document)
             if taken is not None:
                 channel.snapshotted(taken)
+            else:  # it is not tried again before there is as much to gain again
+                channel.hot_entries = channel.hot_bytes = 0
         snapshot = channel.snapshot
         if snapshot is None or snapshot.offset <= channel.base:
             return

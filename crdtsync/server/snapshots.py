@@ -1,11 +1,11 @@
 """Taking snapshots: a document's state up to an offset, so that nobody has to replay the log below.
 
 A snapshot goes on from the one before. It is taken with a fresh CRDT document that is fed in the
-order of the log, which is causal, so nothing in it waits for anything; an entry that cannot be
-applied is left out, as it is at every replica. Before it may replace anything it is read back, and
-must give the clocks that it names.
+order of the log, which is causal. While an entry is without effect, because it waits for others or
+nothing will help it, none is taken. Before it may replace anything it is read back, and must give
+the clocks that it names.
 
-Read next: `crdtsync.clone` (what it is), `crdtsync.server.compaction` (when it is taken).
+Read next: `crdtsync.clone` (what it is), `crdtsync.server.keeper` (when it is taken).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ async def take_snapshot(backend: Backend, document: str) -> SnapshotInfo | None:
 
     Returns:
         The new one; None where the log has not grown since the one before, as far as it is
-        sealed.
+        sealed, or an entry is without effect.
 
     Raises:
         StorageError: it could not be read or stored, or what is stored is damaged.
@@ -102,7 +102,10 @@ def _take(document: str, before: bytes | None, rows: Sequence[Row]) -> tuple[int
         if not count:
             return 0, b""
         entries = entries[:count]
-        data = encode_clone(extend_clone(document, clone, entries))
+        extended = extend_clone(document, clone, entries)
+        if extended is None:
+            return 0, b""
+        data = encode_clone(extended)
         again = decode_clone(data)
         assert load_state(again.state, again.clocks) is not None, "a snapshot has no gap"
     except (CloneError, EntryError) as error:
@@ -128,8 +131,10 @@ def _sealed(clone: Clone | None, entries: Sequence[Entry]) -> int:
     return count
 
 
-def extend_clone(document: str, clone: Clone | None, entries: Sequence[Entry]) -> Clone:
+def extend_clone(document: str, clone: Clone | None, entries: Sequence[Entry]) -> Clone | None:
     """Return a clone that goes on from another with some entries.
+
+    None where one of them is without effect: it may have one later, which a state would not know.
 
     Args:
         document: its name.
@@ -141,7 +146,10 @@ def extend_clone(document: str, clone: Clone | None, entries: Sequence[Entry]) -
         StorageError: the clone cannot be loaded.
     """
     source = _Source(document, clone, entries)
-    doc = materialize(source).doc
+    material = materialize(source)
+    if material.waiting:
+        return None
+    doc = material.doc
     return Clone(document, source.logs, clocks(doc), source.clamps, doc.get_update())
 
 

@@ -83,6 +83,10 @@ class Source:
             raise ValueError("the bytes are cut short")
         return self._data[start : self.at]
 
+    def rest(self) -> bytes:
+        """Return what has not been read."""
+        return self._data[self.at :]
+
     def byte(self) -> int:
         """Read one byte."""
         try:

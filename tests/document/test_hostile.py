@@ -133,3 +133,55 @@ def test_two_documents_of_one_replica_id_are_told_apart() -> None:
     with pytest.raises(ForkError, match="continued in two places"):
         receive(replica, forged)
     assert str(board.body) == "honest "
+
+
+def put(change: Any) -> tuple[Replica, Board, list[Entry]]:
+    """Return a victim who has read its list, and an entry that changes that otherwise than we."""
+    replica, board = victim()
+    assert list(board.items) == []
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=EVIL)
+    updates: list[bytes] = []
+    doc.observe(lambda event: updates.append(event.update))
+    change(doc.get("items", type=pycrdt.Array))
+    return replica, board, chain(updates)
+
+
+def nest(items: Any) -> None:
+    for _ in range(4):
+        with items.doc.transaction():
+            for _ in range(150):
+                items.append(pycrdt.Array([]))
+                items = items[len(items) - 1]
+
+
+def change_within(items: Any) -> None:
+    items.append(pycrdt.Map({"a": 1}))
+    items.append(pycrdt.Array([]))
+    items[1].append(pycrdt.Text("x"))
+    items[0]["b"] = 2
+    items[1][0].insert(0, "y")
+    items.append(pycrdt.XmlFragment())
+
+
+def append_oddities(items: Any) -> None:
+    deep: Any = "value"
+    for _ in range(100):
+        deep = [deep]
+    items.extend([deep, {"a": deep}, None, 2.0**80])
+
+
+@pytest.mark.parametrize("change", [nest, change_within, append_oddities])
+def test_what_others_put_into_a_list_is_shown_alike_live_and_anew(change: Any) -> None:
+    replica, board, entries = put(change)
+    for entry in entries:
+        receive(replica, [entry])
+        live = board.to_dict()
+        board._live.load()
+        assert board.to_dict() == live
+        assert list(board.items) == live["items"]
+    if change is change_within:
+        assert list(board.items) == [{"a": 1, "b": 2}, ["yx"], None]
+    board.items.append("goes on")
+    other = Replica()
+    replica.merge(other)
+    assert other.document(Board, "b").to_dict() == board.to_dict()

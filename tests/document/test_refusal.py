@@ -94,8 +94,28 @@ class Shelf:
     def base(self) -> None:
         return None
 
-    def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
-        return (e for e in list(self.held) if e.seq > (after or {}).get(e.replica, 0))
+    def entries(
+        self, after: Mapping[int, int] | None = None, upto: Mapping[int, int] | None = None
+    ) -> Iterator[Entry]:
+        after, upto = after or {}, self.vector if upto is None else upto
+        return (
+            e for e in list(self.held) if after.get(e.replica, 0) < e.seq <= upto.get(e.replica, 0)
+        )
+
+    def at(self, replica: int, seq: int) -> Entry | None:
+        return next((e for e in self.held if (e.replica, e.seq) == (replica, seq)), None)
+
+    def own_logs(self) -> dict[int, int]:
+        raise NotImplementedError
+
+    def held_before(self, replica: int, seq: int) -> dict[int, int]:
+        raise NotImplementedError
+
+    def checkpoint(self, vector: Mapping[int, int]) -> Snapshot | None:
+        return None
+
+    def save_checkpoint(self, state: Snapshot) -> None:
+        raise NotImplementedError
 
     def set_damage_aside(self) -> None:
         raise NotImplementedError

@@ -58,7 +58,9 @@ def bob(tmp_path: Path) -> Iterator[Replica]:
 
 
 def clone_of(replica: Replica) -> Clone:
-    return extend_clone("board", None, sealed(replica))
+    clone = extend_clone("board", None, sealed(replica))
+    assert clone is not None
+    return clone
 
 
 def test_a_clone_is_gone_on_from(ann: Replica, bob: Replica, tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def test_below_the_base_nothing_is_forked_and_above_all_is_checked(
     ann: Replica, bob: Replica
 ) -> None:
     entries = sealed(ann)
-    give(bob, extend_clone("board", None, entries))
+    give(bob, clone_of(ann))
     ledger = bob.ledger("board")
     work(ann, 5, seed=7)
     more = sealed(ann)[len(entries) :]

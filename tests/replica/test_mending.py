@@ -441,3 +441,31 @@ def test_everything_is_there_exactly_once(data: st.DataObject) -> None:
                 assert sorted(notes.replace("><", "> <").split()) == expected
         texts = {str(replica.document(Tally, "tally").text) for replica in (*group, hub)}
         assert len(texts) == 1
+
+
+def test_undo_reaches_back_to_former_ids_and_leaves_what_the_copy_did(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        with Replica(tmp_path / "0.db", user="ann") as ann:
+            ann.document(Board, NAME).total.increment(100)
+        shutil.copy(tmp_path / "0.db", tmp_path / "1.db")
+        one, two = (opened(stack, tmp_path / name) for name in ("0.db", "1.db"))
+        peer = stack.enter_context(Replica())
+        board_of(one).total.increment(10)
+        board_of(two).total.increment(1)
+        moment = board_of(two).state_vector
+        assert board_of(two).at(moment).total == 101
+        one.merge(peer)
+        two.merge(peer)
+        settle(two)
+        board = board_of(two)
+        assert board.total == 111
+        assert board.at((one.id, 2)).total == 110
+        assert board.at((two.id, 1)).total == 101
+        while board.undo() is not None:
+            pass
+        assert board.total == 10
+        while board.redo() is not None:
+            pass
+        assert board.total == 111
+        two.merge(peer)
+        assert sound(two) == sound(peer)

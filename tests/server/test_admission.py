@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crdtsync.errors import BrokenChainError, ForkError
-from crdtsync.log import EMPTY_UPDATE, Entry, Head, make_entry
+from crdtsync.log import EMPTY_UPDATE, Entry, Head, make_entry, with_seal
 from crdtsync.server.admission import Admission, admit
 from tests.server.authors import Author
 
@@ -46,6 +46,23 @@ def test_nothing_is_stored_behind_a_gap():
     assert admission.new == [entries[0], fine]
     assert admission.held == {1: 1, 2: 1}
     assert admission.gap
+
+
+def test_nothing_is_stored_whose_seal_stands_behind_a_gap():
+    """Nobody would believe it, and everybody would wait for the seal that does not come."""
+    ann, bob = Author(1), Author(2)
+    first, second, third = ann.write_many(3)
+    sealed = with_seal(third, bytes(64))
+    answer = bob.write((1, Head(2, second.hash)))
+    admission = offer([first, sealed, second, answer])
+    assert admission.new == []
+    assert admission.gap
+    own = with_seal(first, bytes(64))
+    admission = offer([own, sealed, second, answer])
+    assert admission.new == [own]
+    assert admission.heads == {1: Head(1, first.hash)}
+    assert admission.gap
+    assert offer([own, second, sealed, answer]).new == [own, second, sealed, answer]
 
 
 def test_dependencies_are_part_of_the_past():

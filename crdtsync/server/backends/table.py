@@ -2,7 +2,7 @@
 
 A row's place is `document << 40 | offset`, so the rows of one document stand together in the order
 of arrival, which is what followers read. A second index finds an entry by its log and number.
-Entries are stored as the bytes they came in.
+Entries are stored as the bytes they came in. Those that are marked are noted by their places.
 
 An entry that was rewritten must be told to those who are past it. So it gets one more place, a
 *notice*, at which the same bytes are read; they stay where they are.
@@ -10,6 +10,7 @@ An entry that was rewritten must be told to those who are past it. So it gets on
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import apsw
@@ -18,7 +19,7 @@ from crdtsync.log import HASH_BYTES, Entry
 from crdtsync.server.backend import Row
 from crdtsync.server.devices import Device
 
-__all__ = ["SCHEMA", "DeviceTable", "EntryTable"]
+__all__ = ["SCHEMA", "DeviceTable", "EntryTable", "digest_of"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS documents(
@@ -34,7 +35,8 @@ CREATE TABLE IF NOT EXISTS entries(
     UNIQUE(document, replica, seq)
 );
 CREATE TABLE IF NOT EXISTS marked(
-    place INTEGER PRIMARY KEY
+    place INTEGER PRIMARY KEY,
+    digest BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS notices(
     place INTEGER PRIMARY KEY,
@@ -52,6 +54,7 @@ CREATE INDEX IF NOT EXISTS revoked_devices ON devices(replica) WHERE revoked = 1
 """
 
 _OFFSET_BITS = 40
+_DIGEST_BYTES = 8
 
 
 class EntryTable:
@@ -88,9 +91,9 @@ class EntryTable:
             "INSERT INTO entries(place, document, replica, seq, data) VALUES(?, ?, ?, ?, ?)",
             [(base | row.offset, document, row.replica, row.seq, row.data) for row in rows],
         )
-        marked = [(base | row.offset,) for row in rows if row.is_marked]
+        marked = [(base | row.offset, digest_of(row.data)) for row in rows if row.is_marked]
         if marked:
-            self._connection.executemany("INSERT INTO marked(place) VALUES(?)", marked)
+            self._connection.executemany("INSERT INTO marked(place, digest) VALUES(?, ?)", marked)
         return rows
 
     def rewrite(self, document: int, entry: Entry, offset: int) -> Row:
@@ -107,7 +110,9 @@ class EntryTable:
             (entry.data, document, entry.replica, entry.seq),
         )
         place = base | self.at(document, entry.replica, entry.seq).offset
-        self._connection.execute("INSERT OR IGNORE INTO marked VALUES(?)", (place,))
+        self._connection.execute(
+            "INSERT OR REPLACE INTO marked VALUES(?, ?)", (place, digest_of(entry.data))
+        )
         self._connection.execute(
             "INSERT INTO notices VALUES(?, ?, ?, ?)",
             (base | offset, document, entry.replica, entry.seq),
@@ -122,6 +127,37 @@ class EntryTable:
             (base, base + (1 << _OFFSET_BITS)),
         ).get
         return None if first is None else first - base
+
+    def marked(self, document: int) -> dict[int, bytes]:
+        """Return the offsets of a document's marked entries, and what tells their bytes."""
+        base = document << _OFFSET_BITS
+        rows = self._connection.execute(
+            "SELECT place, digest FROM marked WHERE place > ? AND place < ?",
+            (base, base + (1 << _OFFSET_BITS)),
+        )
+        return {place - base: digest for place, digest in rows}
+
+    def notices(self, document: int) -> set[int]:
+        """Return the offsets at which entries of a document stand once more."""
+        base = document << _OFFSET_BITS
+        rows = self._connection.execute(
+            "SELECT place FROM notices WHERE place > ? AND place < ?",
+            (base, base + (1 << _OFFSET_BITS)),
+        )
+        return {place - base for (place,) in rows}
+
+    def count(self) -> int:
+        """Return how many entries there are."""
+        found: int = self._connection.execute("SELECT count(*) FROM entries").get
+        return found
+
+    def strays(self) -> int:
+        """Return how many entries are in no document, at another's place, or not even bytes."""
+        found: int = self._connection.execute(
+            f"SELECT count(*) FROM entries WHERE place >> {_OFFSET_BITS} IS NOT document "  # noqa: S608 - ours
+            "OR document NOT IN (SELECT id FROM documents) OR typeof(data) <> 'blob'"
+        ).get
+        return found
 
     def last_offset(self, document: int) -> int:
         """Return the offset of the newest entry, or notice; 0 where there is none."""
@@ -173,33 +209,40 @@ class EntryTable:
         )
         return any(True for _ in rows)
 
-    def read(self, document: int, after: int, upto: int, bytes_max: int) -> list[Row]:
+    def read(
+        self, document: int, after: int, upto: int, bytes_max: int, *, dropped: bool = False
+    ) -> list[Row]:
         """Return entries above an offset in their order, at least one if there is any.
-
-        Those of which only the hash is left are passed over.
 
         Args:
             document: its number.
             after: the offset below the first one wanted.
             upto: the last offset wanted.
             bytes_max: about how many bytes to return.
+            dropped: those too of which only the hash is left, in place of the entry.
         """
         base = document << _OFFSET_BITS
         rows: list[Row] = []
         size = 0
         for place, replica, seq, data in self._connection.execute(
-            "SELECT place, replica, seq, data FROM entries "
-            "WHERE place > ?1 AND place <= ?2 AND length(data) > ?3 "
-            "UNION ALL SELECT notices.place, replica, seq, data FROM notices "
-            "JOIN entries USING(document, replica, seq) "
-            "WHERE notices.place > ?1 AND notices.place <= ?2 AND length(data) > ?3 ORDER BY 1",
-            (base + after, base + upto, HASH_BYTES),
+            "SELECT place, replica, seq, ifnull(cast(data AS BLOB), x'') FROM entries "
+            "WHERE place > ?1 AND place <= ?2 AND ifnull(length(data), 0) != ?3 "
+            "UNION ALL SELECT notices.place, replica, seq, ifnull(cast(data AS BLOB), x'') "
+            "FROM notices JOIN entries USING(document, replica, seq) "
+            "WHERE notices.place > ?1 AND notices.place <= ?2 AND ifnull(length(data), 0) != ?3 "
+            "ORDER BY 1",
+            (base + after, base + upto, 0 if dropped else HASH_BYTES),
         ):
             size += len(data)
             if rows and size > bytes_max:
                 break
             rows.append(Row(place - base, replica, seq, data))
         return rows
+
+
+def digest_of(data: bytes) -> bytes:
+    """Return what tells whether a marked entry is as it was written: its hash cannot."""
+    return hashlib.sha256(data).digest()[:_DIGEST_BYTES]
 
 
 class DeviceTable:

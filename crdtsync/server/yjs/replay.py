@@ -10,6 +10,7 @@ import pycrdt
 from crdtsync.clone import Clone
 from crdtsync.document import Snapshot
 from crdtsync.document.crdt import clocks
+from crdtsync.document.effect import Waiting
 from crdtsync.document.materialize import apply_entries, materialize
 from crdtsync.errors import EntryError
 from crdtsync.identity import new_replica_id
@@ -39,6 +40,7 @@ class Replay:
         self.document = document
         self.offset = 0
         self.latest = 0
+        self._waiting: dict[int, Waiting] = {}  # what could not be applied, by the log
         self._begin(pycrdt.Doc())
 
     def _begin(self, doc: pycrdt.Doc[Any]) -> None:
@@ -80,14 +82,17 @@ class Replay:
         Raises:
             StorageError: it could not be read.
         """
-        entries: list[Entry] = []
+        found: dict[tuple[int, int], Entry] = {}
         base = await read_base(backend, self.document)
         offset, clone = (0, None) if base is None else base
         while rows := await backend.read(self.document, offset, _BYTES_AT_ONCE):
-            entries += _decoded(rows)
+            # One that was rewritten comes once more, and counts as it is now.
+            found.update({(entry.replica, entry.seq): entry for entry in _decoded(rows)})
             offset = rows[-1].offset
         self.close()
-        self._begin(materialize(_Log(self.document, clone, entries)).doc)
+        material = materialize(_Log(self.document, clone, list(found.values())))
+        self._begin(material.doc)
+        self._waiting = material.waiting
         self.offset = max(offset, self.offset)
 
     def take(self, rows: Sequence[Row]) -> list[Entry] | None:
@@ -101,6 +106,8 @@ class Replay:
         if not apply_entries(self.doc, entries):
             return None
         self.clocks = clocks(self.doc)
+        if any(held.needs and held.is_over(self.clocks) for held in self._waiting.values()):
+            return None
         self.latest = max([self.latest, *(entry.when for entry in entries)])
         return entries
 

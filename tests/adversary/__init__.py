@@ -1,0 +1,1 @@
+"""What people who mean harm can send, and what becomes of it."""
