@@ -91,6 +91,16 @@ class Journal(Loadable, Protocol):
         ...
 
     @property
+    def below(self) -> Mapping[int, int]:
+        """The state vector of `base`; empty where the logs are here from their first entries."""
+        ...
+
+    @property
+    def begun_at(self) -> int:
+        """As of when the latest entry in `base` counts; 0 where there is none."""
+        ...
+
+    @property
     def users(self) -> Mapping[int, str]:
         """Who uses each replica, as far as known."""
         ...

@@ -35,6 +35,8 @@ class PastJournal:
         self.tick = journal.tick
         self.set_damage_aside = journal.set_damage_aside
         self.base = journal.base
+        self.below = journal.below
+        self.begun_at = journal.begun_at
         self.vector = {replica: seq for replica, seq in vector.items() if seq}
         self._journal = journal
         self._between = max(_ENTRIES_BETWEEN_MIN, journal.count // _CHECKPOINTS)

@@ -53,14 +53,10 @@ def past_document(live: LiveDocument, vector: Mapping[int, int]) -> PastDocument
     Raises:
         LookupError: that moment is below where the logs begin here.
     """
-    base = live.journal.base()
-    if base is not None:
-        if covers(base.vector, vector) and not covers(vector, base.vector):
-            raise LookupError(
-                f"the log of document {live.journal.name!r} does not reach back to that moment "
-                "here: the document was begun from its state"
-            )
-        vector = join(vector, base.vector)
+    below = live.journal.below
+    if covers(below, vector) and not covers(vector, below):
+        raise _too_far(live)
+    vector = join(vector, below)
     return PastDocument(live.schema, PastJournal(live.journal, vector), live.schema_version)
 
 
@@ -78,7 +74,10 @@ def vector_at(live: LiveDocument, moment: Moment) -> dict[int, int]:
     """
     match moment:
         case datetime.datetime():
-            return live.causality.upto(_time(moment))
+            time = _time(moment)
+            if time < live.journal.begun_at:
+                raise _too_far(live)
+            return join(live.causality.upto(time), live.journal.below)
         case PastAction():
             return live.causality.past(moment.entry.replica, moment.entry.seq)
         case Entry():
@@ -89,6 +88,13 @@ def vector_at(live: LiveDocument, moment: Moment) -> dict[int, int]:
             return _held(live, moment)
     raise TypeError(
         f"a moment is a datetime, a state vector or an entry, not a {type(moment).__name__}"
+    )
+
+
+def _too_far(live: LiveDocument) -> LookupError:
+    return LookupError(
+        f"the log of document {live.journal.name!r} does not reach back to that moment here: the "
+        "document was begun from its state"
     )
 
 

@@ -69,7 +69,8 @@ def check_clone(
                 # What is not certain, only the entries could tell, and a clone has none.
                 common=sent if replica == own and sent == acknowledged else None,
             )
-        if head.seq and prover.key_of(replica) != log.key:
+        key = prover.key_of(replica)
+        if (head.seq or key is not None) and key != log.key:
             raise CloneError(f"it names another key of replica {replica:x}", document=document)
     slots = load_state(clone.state, clone.clocks)
     if slots is None:

@@ -286,6 +286,22 @@ class Ledger:
         base = self._stored.base.logs.get(replica)
         return 0 if base is None else base.seq
 
+    @property
+    def below(self) -> Mapping[int, int]:
+        """The state vector of what is below where the logs begin here."""
+        return self._stored.base.vector
+
+    @property
+    def begun_at(self) -> int:
+        """As of when the latest entry there counts; 0 where there is none."""
+        return max((log.time for log in self._stored.base.logs.values()), default=0)
+
+    @property
+    def keys_below(self) -> dict[int, bytes]:
+        """The keys of the sealed logs whose first entries are below where they begin here."""
+        logs = self._stored.base.logs.values()
+        return {log.replica: log.key for log in logs if log.key is not None}
+
     def wrote_after(self, replica: int, seq: int) -> bool:
         """Tell whether we wrote what stands in a log behind an entry.
 

@@ -91,6 +91,9 @@ class Shelf:
     def save_snapshot(self, snapshot: Snapshot) -> None:
         self.kept = snapshot
 
+    below: dict[int, int] = {}
+    begun_at = 0
+
     def base(self) -> None:
         return None
 

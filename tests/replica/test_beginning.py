@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import io
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from crdtsync.clone import Clone, encode_clone, id_of
-from crdtsync.errors import CloneError, ForkError, SequenceGapError, StorageError
+from crdtsync.errors import BundleError, CloneError, ForkError, SequenceGapError, StorageError
 from crdtsync.log import Cursor, Entry
 from crdtsync.replica import Received, Replica
 from crdtsync.server.snapshots import extend_clone
@@ -249,3 +251,28 @@ def test_without_history_only_what_the_server_holds_is_let_go(tmp_path: Path) ->
         assert all(board.state_vector[r] >= seq for r, seq in vector.items())
     with pytest.raises(ValueError, match="'keep' or 'trim'"):
         Replica(history="forget")  # type: ignore[arg-type]
+
+
+def test_the_past_is_seen_as_far_as_it_is_here(ann: Replica, bob: Replica) -> None:
+    board = ann.document(Board, "board")
+    board.name = "hers"
+    board.body.insert(0, "hello ")
+    give(bob, clone_of(ann))
+    his = bob.document(Board, "board")
+    assert his.at(datetime.datetime.now(datetime.UTC)).to_dict() == his.to_dict()
+    his.name = "his"
+    his.body.insert(6, "there ")
+    now = datetime.datetime.now(datetime.UTC)
+    assert his.at(now).to_dict() == his.to_dict()
+    assert his.at((bob.id, 1)).name == "his"
+    assert str(his.at((bob.id, 1)).body).startswith("hello ")
+    [version] = his.history("body")
+    assert (version.before[:12], version.value[:12]) == (str(board.body)[:12], "hello there ")
+    for moment in (now - datetime.timedelta(days=1), (ann.id, 3), {ann.id: 3}):
+        with pytest.raises(LookupError, match=r"does not reach back|is not in the log"):
+            his.at(moment)
+    his.undo()
+    his.undo()
+    assert his.to_dict() == board.to_dict()
+    with pytest.raises(BundleError, match="all of its log"):
+        bob.export("board", io.BytesIO())
