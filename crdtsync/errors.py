@@ -24,6 +24,7 @@
         ├── LocalProtocolError        this side misused the protocol
         ├── RemoteProtocolError       the peer broke the protocol
         ├── RefusedError              the server said no, with a reason
+        ├── CloneError                a document's state from elsewhere cannot be gone on from
         ├── AuthenticationError       a client has not shown who it is
         └── TransportError            the bytes do not get through
 
@@ -39,6 +40,7 @@ __all__ = [
     "AuthenticationError",
     "BrokenChainError",
     "BundleError",
+    "CloneError",
     "CodecError",
     "ConfigurationError",
     "CorruptLogError",
@@ -276,6 +278,21 @@ class RefusedError(SyncError):
         super().__init__(f"refused by the server ({code}): {reason}")
         self.code = code
         self.reason = reason
+
+
+class CloneError(SyncError):
+    """Raised when a document's state that was taken elsewhere cannot be gone on from.
+
+    Attributes:
+        document: name of the document, where known.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, reason: str, *, document: str | None = None) -> None:
+        where = "a clone" if document is None else f"the clone of document {document!r}"
+        super().__init__(f"{where}: {reason}")
+        self.reason = reason
+        self.document = document
 
 
 class AuthenticationError(SyncError):

@@ -20,6 +20,7 @@ class Limits:
         depth_max: nesting of lists and dicts in one value.
         held_entries_max: entries that wait for their causal past, per document.
         held_bytes_max: the same in bytes.
+        clone_bytes_max: a document's clone, encoded.
     """
 
     entry_bytes_max: int = 480 * 1024
@@ -28,3 +29,4 @@ class Limits:
     depth_max: int = 32
     held_entries_max: int = 10_000
     held_bytes_max: int = 16 * 1024 * 1024
+    clone_bytes_max: int = 1024 * 1024 * 1024

@@ -38,6 +38,10 @@ class Prover:
         self._elsewhere = elsewhere
         self._keys: dict[int, bytes | None] = {}
 
+    def know(self, replica: int, key: bytes | None) -> None:
+        """Take a log's key from elsewhere than its first entry, which is not here."""
+        self._keys[replica] = key
+
     def key_of(self, replica: int, entries: Sequence[Entry] = ()) -> bytes | None:
         """Return the key of a log; None if it is not sealed.
 

@@ -10,6 +10,7 @@ import click
 
 from crdtsync.cli.bundle import export, import_
 from crdtsync.cli.compare import compare
+from crdtsync.cli.connections import connections
 from crdtsync.cli.demo import demo
 from crdtsync.cli.devices import devices
 from crdtsync.cli.diff import diff
@@ -50,6 +51,7 @@ for _command in (
     import_,
     compare,
     devices,
+    connections,
     erase,
 ):
     main.add_command(_command)

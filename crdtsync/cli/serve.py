@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import click
@@ -67,6 +67,14 @@ __all__ = ["serve"]
     metavar="FILE",
 )
 @click.option(
+    "--history",
+    type=click.Choice(["keep", "trim"]),
+    default="keep",
+    show_default=True,
+    help="What becomes of entries that are in a snapshot and that no active connection still "
+    "needs: kept, to be read some day, or let go to save room.",
+)
+@click.option(
     "--tls-cert",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A PEM file with the server's certificate, and those up to its authority's, for wss:// "
@@ -96,6 +104,7 @@ def serve(
     issuer: str | None,
     names: tuple[str, ...],
     access: Path | None,
+    history: Literal["keep", "trim"],
     tls_cert: Path | None,
     tls_key: Path | None,
     origins: tuple[str, ...],
@@ -117,6 +126,7 @@ def serve(
         authenticator=authenticator,
         names=names or None,
         policy=_policy(access),
+        history=history,
         origins=origins or None,
         ssl_context=_ssl_context(tls_cert, tls_key),
     )

@@ -38,6 +38,7 @@ class Causality:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._below: dict[int, int] = {}  # where the logs begin
         self._forget()
 
     def _forget(self) -> None:
@@ -48,9 +49,10 @@ class Causality:
         self._known_by: dict[int, list[_Knowing]] = {}
 
     def _follow(self) -> None:
-        held = self._journal.vector
-        if not covers(held, self._vector):  # damaged entries were set aside
-            self._forget()
+        held, below = self._journal.vector, self._journal.below
+        if not covers(held, self._vector) or below != self._below:
+            self._forget()  # damaged entries were set aside, or the logs begin elsewhere now
+            self._below = dict(below)
         if held != self._vector:
             for entry in self._journal.entries(self._vector):
                 self._add(entry)
@@ -103,7 +105,8 @@ class Causality:
         }
         for replica, seq, heads in self._knowing:  # in causal order: once through is enough
             if seq <= vector.get(replica, 0) and any(
-                head.seq > vector.get(head.replica, 0) for head in heads
+                head.seq > max(vector.get(head.replica, 0), self._below.get(head.replica, 0))
+                for head in heads
             ):
                 vector[replica] = seq - 1
         return {replica: seq for replica, seq in vector.items() if seq}

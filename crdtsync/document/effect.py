@@ -179,18 +179,18 @@ class _Attempt:
 def apply_what_can_be(
     doc: pycrdt.Doc[Any], entries: Iterable[Entry], failures: dict[Name, str]
 ) -> dict[int, Waiting] | None:
-    """Apply to an empty document what can take effect.
+    """Apply to a document what can take effect.
 
     Args:
-        doc: the document.
-        entries: all entries, in causal order as far as their authors are honest.
+        doc: the document, empty or as it was where the logs begin.
+        entries: all entries from there on, in causal order as far as their authors are honest.
         failures: entries that were found to spoil a document, and why.
 
     Returns:
         What is without effect, by the log. None if one spoiled the document: it is among the
         failures now, and the next try has to begin with another document.
     """
-    attempt = _Attempt(doc, failures)
+    attempt = _Attempt(doc, failures, _reached=clocks(doc))
     try:
         attempt.run(entries)
     except _SpoiledError:

@@ -41,10 +41,19 @@ class Loadable(Protocol):
         """Return the newest snapshot."""
         ...
 
+    def base(self) -> Snapshot | None:
+        """Return the state that the logs begin above; None where they are here from their first.
+
+        The newest snapshot covers it, or is it.
+        """
+        ...
+
     def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
         """Yield the entries above a state vector, in causal order.
 
         Each is checked against its chain.
+
+        None from below the base is among them.
 
         Raises:
             CorruptLogError: a stored entry does not fit.
@@ -79,6 +88,16 @@ class Journal(Loadable, Protocol):
     @property
     def clamps(self) -> Mapping[tuple[int, int], int]:
         """The times as of which clamped entries count, by (replica, seq). Kept up to date."""
+        ...
+
+    @property
+    def below(self) -> Mapping[int, int]:
+        """The state vector of `base`; empty where the logs are here from their first entries."""
+        ...
+
+    @property
+    def begun_at(self) -> int:
+        """As of when the latest entry in `base` counts; 0 where there is none."""
         ...
 
     @property

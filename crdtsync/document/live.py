@@ -231,7 +231,7 @@ class LiveDocument:
                 with self.together():
                     self._commit(action)
         finally:
-            if self._deferred:
+            if self._deferred or self._stale:
                 deferred, self._deferred = self._deferred, []
                 stale, self._stale = self._stale, False
                 with self.together():
@@ -327,7 +327,7 @@ class LiveDocument:
         return any(held.is_over(reached) for held in self._waiting.values())
 
     def rebuild(self, entries: Sequence[Entry]) -> None:
-        """Materialize the document anew, because entries in the log have no effect any more."""
+        """Materialize the document anew: entries have no effect any more, or a state is new."""
         if self._action is not None:
             self._stale = True
             self._deferred.extend(entries)

@@ -1,6 +1,7 @@
 """From the log to the CRDT: loading a document, and applying entries to it.
 
-The quick way begins at the snapshot and applies many entries in one CRDT transaction. Where an
+A log may begin at a base: a state in place of all that was below. The quick way begins at the
+snapshot, which is that or a later one, and applies many entries in one CRDT transaction. Where an
 entry cannot be applied (its author wrote nonsense, or hides what it builds on) the careful way
 begins anew and applies one after the other, leaving out those that cannot be: see `effect`. An
 entry left out stays in the log, without effect, and is reported. The CRDT is never left waiting for
@@ -23,13 +24,14 @@ from crdtsync.document.crdt import apply_updates, clocks, is_crdt_failure
 from crdtsync.document.effect import Waiting, apply_what_can_be, took_effect
 from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
-from crdtsync.errors import CorruptLogError
+from crdtsync.errors import CloneError, CorruptLogError
 from crdtsync.log import Entry
 
 __all__ = [
     "Material",
     "apply_entries",
     "live_slots_of",
+    "load_state",
     "materialize",
     "paused_collection",
     "slot_changes",
@@ -76,7 +78,8 @@ def materialize(journal: Loadable, passing: Callable[[Material], object] | None 
     material: Material | None = None
     while material is None:
         try:
-            material = _quickly(journal, journal.snapshot(), passing) or _carefully(journal)
+            start = journal.snapshot() or journal.base()
+            material = _quickly(journal, start, passing) or _carefully(journal)
         except CorruptLogError:
             journal.set_damage_aside()
     for replica, held in itertools.islice(material.waiting.items(), _FAILURES_LOGGED_MAX):
@@ -103,6 +106,23 @@ def apply_entries(doc: pycrdt.Doc[Any], entries: Sequence[Entry]) -> bool:
             raise
         return False
     return took_effect(entries, before, clocks(doc))
+
+
+def load_state(state: bytes, expected: Mapping[int, int]) -> dict[str, bytes] | None:
+    """Load a CRDT state by itself, to see whether it is whole.
+
+    Args:
+        state: a Yjs v1 update.
+        expected: the CRDT clocks that it must give.
+
+    Returns:
+        The live slots in it; None if it cannot be loaded, or is not what was expected.
+    """
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    with slot_events(doc) as events:
+        if not _apply_state(doc, state, expected):
+            return None
+    return {key: data for key, data in slot_changes(events) if data is not None}
 
 
 @contextmanager
@@ -142,10 +162,12 @@ def _quickly(
     """Load from the snapshot on; None if an entry cannot be applied."""
     material = Material(pycrdt.Doc(client_id=journal.replica))
     if snapshot is not None:
-        if _apply_snapshot(material.doc, snapshot):
+        if _apply_state(material.doc, snapshot.state, snapshot.clocks):
             material.vector, material.slots = dict(snapshot.vector), snapshot.slots
         else:
             _log.warning("document %r: its snapshot is not usable", journal.name)
+            if journal.base() is not None:
+                return None
             material.doc = pycrdt.Doc(client_id=journal.replica)
     entries = journal.entries(dict(material.vector))
     while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
@@ -164,21 +186,24 @@ def _quickly(
     return material
 
 
-def _apply_snapshot(doc: pycrdt.Doc[Any], snapshot: Snapshot) -> bool:
+def _apply_state(doc: pycrdt.Doc[Any], state: bytes, expected: Mapping[int, int]) -> bool:
     try:
-        doc.apply_update(snapshot.state)
+        doc.apply_update(state)
     except BaseException as error:
         if not is_crdt_failure(error):
             raise
         return False
-    return clocks(doc) == snapshot.clocks
+    return clocks(doc) == expected
 
 
 def _carefully(journal: Loadable) -> Material:
     """Load entry by entry, leaving out those that cannot take effect."""
     failures: dict[tuple[int, int], str] = {}
+    base = journal.base()
     while True:
         doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=journal.replica)
+        if base is not None and not _apply_state(doc, base.state, base.clocks):
+            raise CloneError("its state cannot be loaded", document=journal.name)
         waiting = apply_what_can_be(doc, journal.entries(), failures)
         if waiting is not None:
             return Material(doc, live_slots_of(doc), waiting=waiting)

@@ -34,6 +34,9 @@ class PastJournal:
         self.clamps = journal.clamps
         self.tick = journal.tick
         self.set_damage_aside = journal.set_damage_aside
+        self.base = journal.base
+        self.below = journal.below
+        self.begun_at = journal.begun_at
         self.vector = {replica: seq for replica, seq in vector.items() if seq}
         self._journal = journal
         self._between = max(_ENTRIES_BETWEEN_MIN, journal.count // _CHECKPOINTS)

@@ -88,7 +88,11 @@ def versions(live: LiveDocument, log: Log, path: Path) -> Iterator[Version]:
         SchemaError: nothing is declared there.
     """
     view = View(live.schema, live.journal.users, live.schema_version, live.journal.clamps)
-    view.show(pycrdt.Doc(), {})
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    base = live.journal.base()
+    if base is not None:
+        doc.apply_update(base.state)
+    view.show(doc, {} if base is None else dict(base.slots))
     view.watch_all()
     try:
         node = view.at(path)
@@ -109,10 +113,11 @@ class _Watched:
         self._node = node
         self._path = path
         self._value = _value(node)
-        self._existed = False
+        self._existed = isinstance(node, RecordNode) and node.exists
         self._rope = Rope()
         self._deltas: list[list[dict[str, Any]]] = []
         if isinstance(node, TextNode):
+            self._rope = Rope(str(self._value).replace(OBJECT, EMBED))
             deltas = self._deltas
 
             def follow(event: Any) -> None:

@@ -17,6 +17,7 @@ from crdtsync.document.live import LiveDocument
 from crdtsync.document.materialize import Material, materialize
 from crdtsync.document.past import PastJournal
 from crdtsync.log import Entry
+from crdtsync.vector import covers, join
 
 __all__ = ["Moment", "PastDocument", "past_document", "vector_at"]
 
@@ -45,7 +46,17 @@ class PastDocument(LiveDocument):
 
 
 def past_document(live: LiveDocument, vector: Mapping[int, int]) -> PastDocument:
-    """Return a document as it was at a state vector."""
+    """Return a document as it was at a state vector.
+
+    Where its logs begin above a state, that is seen whole, whatever the vector says of it.
+
+    Raises:
+        LookupError: that moment is below where the logs begin here.
+    """
+    below = live.journal.below
+    if covers(below, vector) and not covers(vector, below):
+        raise _too_far(live)
+    vector = join(vector, below)
     return PastDocument(live.schema, PastJournal(live.journal, vector), live.schema_version)
 
 
@@ -63,7 +74,10 @@ def vector_at(live: LiveDocument, moment: Moment) -> dict[int, int]:
     """
     match moment:
         case datetime.datetime():
-            return live.causality.upto(_time(moment))
+            time = _time(moment)
+            if time < live.journal.begun_at:
+                raise _too_far(live)
+            return join(live.causality.upto(time), live.journal.below)
         case PastAction():
             return live.causality.past(moment.entry.replica, moment.entry.seq)
         case Entry():
@@ -74,6 +88,13 @@ def vector_at(live: LiveDocument, moment: Moment) -> dict[int, int]:
             return _held(live, moment)
     raise TypeError(
         f"a moment is a datetime, a state vector or an entry, not a {type(moment).__name__}"
+    )
+
+
+def _too_far(live: LiveDocument) -> LookupError:
+    return LookupError(
+        f"the log of document {live.journal.name!r} does not reach back to that moment here: the "
+        "document was begun from its state"
     )
 
 

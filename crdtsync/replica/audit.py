@@ -81,7 +81,11 @@ class Auditor:
         return entry
 
     def audit(
-        self, rows: Iterable[Row], hash_of: Callable[[int, int], bytes | None]
+        self,
+        rows: Iterable[Row],
+        heads: dict[int, Head],
+        hash_of: Callable[[int, int], bytes | None],
+        is_below: Callable[[int, int], bool],
     ) -> Iterator[Entry | CorruptLogError]:
         """Say of every row, in the order of arrival, whether it fits.
 
@@ -89,10 +93,11 @@ class Auditor:
 
         Args:
             rows: all rows of the document.
+            heads: where its logs begin; brought up to where they end.
             hash_of: returns the hash of a stored entry of a replica by its number.
+            is_below: tells which entries are below where the logs begin.
         """
-        heads: dict[int, Head] = {}
-        known = Batch(heads, hash_of)
+        known = Batch(heads, hash_of, is_below)
         for row in rows:
             try:
                 entry = self.follow(row, known.head(row.replica))

@@ -31,7 +31,11 @@ def find_fork(ours: Ledger, theirs: Ledger) -> Fork | None:
         other = theirs.heads.get(replica)
         if other is None:
             continue
-        same, different = 0, min(head.seq, other.seq) + 1
+        # Of what is below where one of them begins, nothing can be compared.
+        same = max(ours.begins(replica), theirs.begins(replica))
+        different = min(head.seq, other.seq) + 1
+        if same >= different or ours.hash_at(replica, same) != theirs.hash_at(replica, same):
+            continue
         if ours.hash_at(replica, different - 1) == theirs.hash_at(replica, different - 1):
             continue
         while different - same > 1:

@@ -36,12 +36,14 @@ class Admitted(NamedTuple):
         entries: those that can be stored now, in causal order.
         heads: the ends of the logs that they are in.
         marked: entries that are held already, and have come with a mark.
+        stale: something below where the logs begin was erased.
         failure: why it stopped before the end, if it did.
     """
 
     entries: list[Entry]
     heads: dict[int, Head]
     marked: list[Entry]
+    stale: bool
     failure: EntryError | None
 
 
@@ -52,14 +54,20 @@ class Inbox:
         document: its name.
         limits: what an entry may be, and how much may be held.
         hash_of: returns the hash of a stored entry of a replica by its number.
+        is_below: tells which entries are below where the logs begin here; they are believed.
     """
 
     def __init__(
-        self, document: str, limits: Limits, hash_of: Callable[[int, int], bytes | None]
+        self,
+        document: str,
+        limits: Limits,
+        hash_of: Callable[[int, int], bytes | None],
+        is_below: Callable[[int, int], bool],
     ) -> None:
         self._document = document
         self._limits = limits
         self._hash_of = hash_of
+        self._is_below = is_below
         # By replica and number. There may be several of one number, of which one is genuine.
         self._held: dict[int, dict[int, list[Entry]]] = {}
         self._held_count = 0
@@ -81,7 +89,7 @@ class Inbox:
             heads: the ends of the logs.
             prover: tells which of them are proved to be their authors'; None: they are believed.
         """
-        batch = Batch(heads, self._hash_of)
+        batch = Batch(heads, self._hash_of, self._is_below)
         failure: EntryError | None = None
         try:
             entries: Iterable[Entry] = decode_entries(datas, self._limits)
@@ -94,7 +102,7 @@ class Inbox:
                 self._release(batch)
         except EntryError as error:
             failure = failure or error
-        return Admitted(batch.entries, batch.ends(), batch.marked, failure)
+        return Admitted(batch.entries, batch.ends(), batch.marked, batch.stale, failure)
 
     def _proved(
         self, datas: Sequence[bytes], prover: Prover, heads: Mapping[int, Head]
@@ -158,6 +166,7 @@ class Inbox:
             replica, seq = entry.replica, entry.seq
             if (
                 seq <= (lower.get(replica) or heads.get(replica, EMPTY_HEAD)).seq
+                and not self._is_below(replica, seq)
                 and self._hash_of(replica, seq) != entry.hash
             ):
                 lower[replica] = Head(seq - 1, entry.previous_hash)
@@ -173,6 +182,9 @@ class Inbox:
         if follows and not entry.dependencies:  # as nearly all do
             check_structs(entry)
             return True
+        if batch.is_below(entry.replica, entry.seq):
+            batch.stale = batch.stale or entry.erasure is not None
+            return False
         if entry.seq <= head.seq:
             if batch.hash_at(entry.replica, entry.seq) != entry.hash:
                 raise _fork(entry, batch)
@@ -273,11 +285,18 @@ class Batch:
     Attributes:
         entries: the new ones, in causal order.
         marked: those that have come with a mark, and are stored already.
+        is_below: tells which entries are below where the logs begin.
+        stale: something there was erased.
     """
 
     def __init__(
-        self, heads: Mapping[int, Head], hash_of: Callable[[int, int], bytes | None]
+        self,
+        heads: Mapping[int, Head],
+        hash_of: Callable[[int, int], bytes | None],
+        is_below: Callable[[int, int], bool] = lambda _, __: False,
     ) -> None:
+        self.is_below = is_below
+        self.stale = False
         self.entries: list[Entry] = []
         self.marked: list[Entry] = []
         self._by_log: defaultdict[int, list[Entry]] = defaultdict(list)
@@ -345,7 +364,7 @@ def has_past(entry: Entry, batch: Batch) -> bool:
     for replica, seq, hash_ in entry.dependencies:
         if batch.head(replica).seq < seq:
             return False
-        if batch.hash_at(replica, seq) != hash_:
+        if not batch.is_below(replica, seq) and batch.hash_at(replica, seq) != hash_:
             raise ForkError(
                 f"its author saw another entry {seq} of replica {replica:x} than the one held here",
                 document=entry.document,

@@ -10,14 +10,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import apsw
 
+from crdtsync.clone import Resume, decode_clone
 from crdtsync.document import Snapshot
 from crdtsync.envelope import is_neutral
 from crdtsync.errors import (
+    CloneError,
     CorruptLogError,
+    EntryError,
+    ForkError,
     StorageError,
 )
 from crdtsync.log import (
@@ -33,6 +37,8 @@ from crdtsync.log import (
 from crdtsync.marks import reconciled
 from crdtsync.refusal import refuse
 from crdtsync.replica.audit import STORED
+from crdtsync.replica.bases import Base, CloneTable
+from crdtsync.replica.beginning import base_logs, check_clone
 from crdtsync.replica.inbox import Inbox
 from crdtsync.replica.mending import Mending
 from crdtsync.replica.seals import Seals
@@ -47,7 +53,10 @@ if TYPE_CHECKING:
     from crdtsync.limits import Limits
     from crdtsync.replica.store import Store
 
-__all__ = ["Ledger", "Received"]
+__all__ = ["History", "Ledger", "Received"]
+
+History: TypeAlias = Literal["keep", "trim"]
+"""What becomes of entries that a snapshot covers and the server holds: kept, or let go."""
 
 _log = logging.getLogger("crdtsync.replica")
 
@@ -76,6 +85,7 @@ class Ledger:
         user: who acts here.
         limits: what an entry may be.
         appended: called with the document's name after each entry of ours.
+        history: what becomes of what is below the state that the logs begin above.
 
     Attributes:
         heads: the end of every log held.
@@ -100,6 +110,7 @@ class Ledger:
         user: str | None,
         limits: Limits,
         appended: Callable[[str], None],
+        history: History = "keep",
     ) -> None:
         self.name = name
         self.replica = store.replica
@@ -114,11 +125,14 @@ class Ledger:
         self._limits = limits
         self._appended = appended
         self._stored = StoredLogs(store, name)
-        self._inbox = Inbox(name, limits, self._stored.hash_of)
+        self._history = history
+        self._inbox = Inbox(name, limits, self._stored.hash_of, self._stored.is_below)
+        self._safe: dict[int, int] = {}
         self._seals = Seals(store, self._stored)
         self.users: dict[int, str] = {}
         self.damage: list[CorruptLogError] = []
         self.number = self._stored.number
+        self._clones = CloneTable(store.file, self.number, limits.clone_bytes_max)
         try:
             self._read()
         except CorruptLogError:
@@ -132,23 +146,27 @@ class Ledger:
         Raises:
             CorruptLogError: the end of a log is damaged.
         """
-        self.heads: dict[int, Head] = {}
-        positions: dict[int, int] = {}
         self._stored.refresh()
+        base = self._stored.base
+        positions = self._begin(base)
+        self._position = base.position
         for replica in self._stored.logs:
             last = self._stored.last(replica)
             if last is not None:
-                positions[replica], entry = last
-                self._take_head(entry)
+                self._position = max(self._position, last[0])
+                if last[1].seq > self.heads.get(replica, EMPTY_HEAD).seq:
+                    positions[replica], entry = last
+                    self._take_head(entry)
         self._read_progress()
-        self._position = max(positions.values(), default=0)
-        self._count = sum(head.seq for head in self.heads.values())
         # Heads that became known since our last entry: the next one depends on them.
         known = positions.get(self.replica, 0) if self._known is None else self._known
+        if self.replica in base.logs and base.logs[self.replica].head == self.heads[self.replica]:
+            known = base.position - 1  # what our last entry knew, only the ends below tell
         self._fresh = {replica for replica, position in positions.items() if position > known}
         if self.replica not in positions:
             self._fresh.update(self._store.keys.keys() & positions.keys())
         self._fresh.discard(self.replica)
+        self._recount()
 
     def reread(self) -> None:
         """Know again what is in the file, and nothing else."""
@@ -157,11 +175,32 @@ class Ledger:
     def _read_sound(self) -> None:
         """Read how far every log goes, of a store that may not be changed and is damaged."""
         self._read_progress()
-        self._position, self._fresh, self.heads = 0, set(), {}
+        self._begin(self._stored.base)
+        self._position, self._fresh = 0, set()
         for found in self.audit():
             if isinstance(found, Entry):
                 self._take_head(found)
-        self._count = sum(head.seq for head in self.heads.values())
+        self._recount()
+
+    def _begin(self, base: Base) -> dict[int, int]:
+        """Take where the logs begin for where they end; return at which positions that is."""
+        self.heads: dict[int, Head] = {}
+        positions: dict[int, int] = {}
+        for replica, log in base.logs.items():
+            self.heads[replica] = log.head
+            # An end that another one depends on need not be named again.
+            positions[replica] = base.position if log.tip else 0
+            self._seals.prover.know(replica, log.key)
+            if replica in self._store.keys:
+                self._clock.resume(log.time)
+                self._seals.begin_above(log)
+            else:
+                self._clock.see(log.time)
+        return positions
+
+    def _recount(self) -> None:
+        below = sum(log.seq for log in self._stored.base.logs.values())
+        self._count = sum(head.seq for head in self.heads.values()) - below
 
     def _read_progress(self) -> None:
         with self._store.file.errors():
@@ -208,7 +247,7 @@ class Ledger:
     def begin_anew(self) -> None:
         """Read everything again, after logs were mended or our id has changed."""
         self.replica = self._store.replica
-        self._inbox = Inbox(self.name, self._limits, self._stored.hash_of)
+        self._inbox = Inbox(self.name, self._limits, self._stored.hash_of, self._stored.is_below)
         self._seals.forget_keys()
         try:
             self._read()
@@ -222,7 +261,17 @@ class Ledger:
             replica: id of ours under which it stands.
             common: number of the last entry that both branches have.
             schema: what the document is declared as.
+
+        Raises:
+            ForkError: the fork is below where the logs begin here.
         """
+        if common < self.begins(replica):
+            raise ForkError(
+                "the log was continued in two places, further back than it reaches here",
+                document=self.name,
+                replica=replica,
+                seq=common + 1,
+            )
         return Mending(
             self._store,
             self._stored,
@@ -231,6 +280,27 @@ class Ledger:
             replica=replica,
             common=common,
         )
+
+    def begins(self, replica: int) -> int:
+        """Return the number up to which the entries of a log are below where it begins here."""
+        base = self._stored.base.logs.get(replica)
+        return 0 if base is None else base.seq
+
+    @property
+    def below(self) -> Mapping[int, int]:
+        """The state vector of what is below where the logs begin here."""
+        return self._stored.base.vector
+
+    @property
+    def begun_at(self) -> int:
+        """As of when the latest entry there counts; 0 where there is none."""
+        return max((log.time for log in self._stored.base.logs.values()), default=0)
+
+    @property
+    def keys_below(self) -> dict[int, bytes]:
+        """The keys of the sealed logs whose first entries are below where they begin here."""
+        logs = self._stored.base.logs.values()
+        return {log.replica: log.key for log in logs if log.key is not None}
 
     def wrote_after(self, replica: int, seq: int) -> bool:
         """Tell whether we wrote what stands in a log behind an entry.
@@ -274,7 +344,7 @@ class Ledger:
 
     @property
     def count(self) -> int:
-        """How many entries are stored."""
+        """How many entries are stored, from where the logs begin."""
         return self._count
 
     def entries(
@@ -385,7 +455,7 @@ class Ledger:
             StorageError: nothing was stored.
         """
         prover = self._seals.prover if prove else None
-        entries, heads, marked, failure = self._inbox.admit(datas, self.heads, prover)
+        entries, heads, marked, stale, failure = self._inbox.admit(datas, self.heads, prover)
         neutral, clamped = self._changed(marked, from_server=cursor is not None)
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
@@ -402,6 +472,10 @@ class Ledger:
                 self.rebuild([*neutral, *clamped, *entries])
             elif clamped and self.reorder is not None:
                 self.reorder(clamped)
+            if stale:
+                with self._store.file.transaction():
+                    self._store.bases.make_stale(self.number)
+                    self._store.drop_snapshot(self.number)
         if failure is not None:
             raise failure
         ours = [entry for entry in clamped if entry.replica in self._store.keys]
@@ -611,7 +685,101 @@ class Ledger:
         carried = sum(one.upto - one.acknowledged for one in self.carried.values())
         return carried + self.next_seq - 1 - self.acknowledged
 
+    # --- beginning above a state ---------------------------------------------------------------
+
+    @property
+    def resume(self) -> Resume | None:
+        """How much of a clone has come."""
+        return self._clones.resume()
+
+    def take_part(self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor) -> bool:
+        """Keep a part of a clone; begin above the clone once it is whole, and tell so.
+
+        What we have done and the clone lacks stays in our log, and is applied on top of it.
+
+        Args:
+            id_: of the clone.
+            position: of the part's first byte.
+            total: bytes of the whole clone.
+            data: the part.
+            cursor: how far in the server's log the whole clone brings us.
+
+        Raises:
+            CloneError, ForkError: the clone cannot be gone on from; nothing was changed.
+            StorageError: nothing was changed.
+        """
+        whole = self._clones.take(id_, position, total, data)
+        if whole is None:
+            return False
+        try:
+            clone = decode_clone(whole)
+            state = check_clone(
+                clone,
+                document=self.name,
+                heads=self.heads,
+                base=self._stored.base.vector,
+                hash_of=self._stored.hash_of,
+                prover=self._seals.prover,
+                own=self.replica,
+                sent=self.sent,
+                acknowledged=self.acknowledged,
+            )
+        except (CloneError, EntryError):
+            with self._store.file.transaction():
+                self._clones.forget()
+            raise
+        base = Base(self._position + 1, clone.logs)
+        self._begin_above(base, state, cursor, clone.clamps)
+        if self.rebuild is not None:
+            with self.together():
+                self.rebuild(())
+        return True
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the state that the logs begin above holds what was erased: ask for another."""
+        with self._store.file.errors():
+            return self._store.bases.is_stale(self.number)
+
+    def proved(self) -> None:
+        """Note that the server holds all that is held here."""
+        if self._history == "trim":
+            self._safe = self.vector
+
+    def _begin_above(
+        self,
+        base: Base,
+        state: Snapshot,
+        cursor: Cursor | None,
+        clamps: Mapping[tuple[int, int], int] | None = None,
+    ) -> None:
+        own = base.logs.get(self.replica)
+        seq = 0 if own is None else own.seq
+        progress = Progress(max(self.sent, seq), max(self.acknowledged, seq), cursor, self._known)
+        with self._store.file.transaction(durable=True):
+            self._store.bases.write(self.number, base, state)
+            self._store.drop_snapshot(self.number)
+            for (replica, number), clamp in (clamps or {}).items():
+                at = self._store.logs.logs(self.number).get(replica)
+                if at is None:
+                    at = self._store.logs.add_log(self.number, replica)
+                self._store.logs.clamp(at, number, clamp)
+            for log in base.logs.values():
+                if log.user is not None:
+                    self._store.write_user(self.number, log.replica, log.user)
+            self._store.write_progress(self.number, progress)
+            if self._history == "trim":
+                for replica in self._stored.logs.keys() & base.logs.keys():
+                    self._store.logs.drop(self._stored.logs[replica], base.logs[replica].seq)
+            self._clones.forget()
+        self._read()
+
     # --- snapshots -----------------------------------------------------------------------------
+
+    def base(self) -> Snapshot | None:
+        """Return the state that the logs begin above; None where they are here from their first."""
+        with self._store.file.errors():
+            return self._store.bases.state(self.number)
 
     def snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that the stored entries reach up to."""
@@ -620,9 +788,27 @@ class Ledger:
         return snapshot if snapshot is None or covers(self.vector, snapshot.vector) else None
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
-        """Keep a snapshot in place of the one before."""
-        if not self._store.read_only:
+        """Keep a snapshot in place of the one before.
+
+        If the history is not to be kept, and the server holds what is below, let the logs begin
+        above it.
+        """
+        if self._store.read_only:
+            return
+        logs = None
+        if self._history == "trim" and covers(self._safe, snapshot.vector):
+            logs = base_logs(
+                snapshot.vector,
+                users=self.users,
+                tips=self._fresh,
+                before=self._stored.base.logs,
+                at=self._stored.at,
+                prover=self._seals.prover,
+            )
+        if logs is None:
             self._store.write_snapshot(self.number, snapshot)
+        else:
+            self._begin_above(Base(self._position + 1, logs), snapshot, self.cursor)
 
     def checkpoint(self, vector: Mapping[int, int]) -> Snapshot | None:
         """Return the latest state kept that a state vector covers."""

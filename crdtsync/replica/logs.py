@@ -158,7 +158,7 @@ class LogTable:
         )
         for entry in entries:
             if entry.clamp is not None:
-                self._clamp(logs[entry.replica], entry.seq, entry.clamp)
+                self.clamp(logs[entry.replica], entry.seq, entry.clamp)
 
     def replace(self, log: int, entry: Entry) -> None:
         """Store an entry in place of the one of its number."""
@@ -167,9 +167,10 @@ class LogTable:
             (digest_of(entry), entry.data, (log << _SEQ_BITS) | entry.seq),
         )
         if entry.clamp is not None:
-            self._clamp(log, entry.seq, entry.clamp)
+            self.clamp(log, entry.seq, entry.clamp)
 
-    def _clamp(self, log: int, seq: int, clamp: int) -> None:
+    def clamp(self, log: int, seq: int, clamp: int) -> None:
+        """Note as of when an entry counts."""
         self._connection.execute(
             "INSERT OR REPLACE INTO clamps VALUES(?, ?)", ((log << _SEQ_BITS) | seq, clamp)
         )
@@ -274,6 +275,13 @@ class LogTable:
     def forget_refused(self, log: int, seq: int) -> None:
         """Keep no longer what an entry of ours was."""
         self._connection.execute("DELETE FROM refused WHERE place = ?", ((log << _SEQ_BITS) | seq,))
+
+    def drop(self, log: int, upto: int) -> None:
+        """Let a log's entries up to a number go."""
+        base = log << _SEQ_BITS
+        self._connection.execute(
+            "DELETE FROM entries WHERE place > ? AND place <= ?", (base, base | upto)
+        )
 
     def forget_erased(self, log: int, seq: int) -> None:
         """Keep nothing of what an erased entry was, under whatever id it was written before."""

@@ -33,7 +33,7 @@ from crdtsync.replica.bundle import (
     import_bundle,
 )
 from crdtsync.replica.forks import find_fork
-from crdtsync.replica.ledger import Ledger
+from crdtsync.replica.ledger import History, Ledger
 from crdtsync.replica.sql import SqlView
 from crdtsync.replica.sql.layout import table_name
 from crdtsync.replica.store import Store
@@ -68,6 +68,8 @@ class Replica:
             (which costs a disk flush for each). Nothing is ever sent before it is safe from both.
         limits: what an entry may be.
         clock: the hybrid logical clock; made for the system's wall clock by default.
+        history: what becomes of entries that are part of a snapshot and that the server holds as
+            well: kept, or let go to save room. Time travel goes back as far as they do.
 
     Raises:
         StoreLockedError: another process has the file open.
@@ -89,9 +91,13 @@ class Replica:
         durability: Durability = "process",
         limits: Limits | None = None,
         clock: HybridLogicalClock | None = None,
+        history: History = "keep",
     ) -> None:
+        if history not in {"keep", "trim"}:
+            raise ValueError(f"history is 'keep' or 'trim', not {history!r}")
         if durability not in {"process", "power"}:
             raise ValueError(f"durability is 'process' or 'power', not {durability!r}")
+        self._history: History = history
         self._open(Store(path, durability=durability), user, limits, clock)
 
     def _open(
@@ -122,6 +128,7 @@ class Replica:
             StorageError: there is no store, or it cannot be read.
         """
         replica = cls.__new__(cls)
+        replica._history = "keep"
         replica._open(Store(path, durability="process", read_only=True), None, None, None)
         return replica
 
@@ -215,6 +222,7 @@ class Replica:
                 user=self.user,
                 limits=self._limits,
                 appended=self._tell,
+                history=self._history,
             )
             self._tell(name)
         return ledger

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from crdtsync.clone import LogBase
 from crdtsync.envelope import is_sealed
 from crdtsync.log import Entry, Head, with_seal
 from crdtsync.proof import Prover
@@ -41,6 +42,10 @@ class Seals:
     def begin(self, entry: Entry) -> None:
         """Take the end of a log of ours as it is stored."""
         self._sealed[entry.replica] = 0 if entry.seal is None else entry.seq
+
+    def begin_above(self, log: LogBase) -> None:
+        """Take where a log of ours begins: nobody asks for a seal of what is below."""
+        self._sealed[log.replica] = log.seq
 
     def forget_keys(self) -> None:
         """Find out anew whose key is whose: logs begin otherwise now."""

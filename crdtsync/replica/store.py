@@ -17,6 +17,8 @@ from crdtsync.identity import is_replica_id, new_replica_id, next_replica_id
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor, decode_entry
 from crdtsync.replica.audit import STORED
+from crdtsync.replica.bases import SCHEMA as BASES_SCHEMA
+from crdtsync.replica.bases import BaseTable
 from crdtsync.replica.checkpoints import SCHEMA as CHECKPOINTS_SCHEMA
 from crdtsync.replica.checkpoints import Checkpoints, Packed, pack, unpack
 from crdtsync.replica.logs import SCHEMA as LOGS_SCHEMA
@@ -28,6 +30,7 @@ __all__ = ["Carried", "Progress", "Store"]
 
 SCHEMA = (
     LOGS_SCHEMA
+    + BASES_SCHEMA
     + CHECKPOINTS_SCHEMA
     + """
 CREATE TABLE IF NOT EXISTS progress(
@@ -130,6 +133,7 @@ class Store:
         self.path = self.file.path
         self.read_only = read_only
         self.logs = LogTable(self.file.connection)
+        self.bases = BaseTable(self.file)
         self.checkpoints = Checkpoints(self.file.connection)
         try:
             self.identify()

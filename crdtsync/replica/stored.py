@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from crdtsync.errors import CorruptLogError, StorageError
 from crdtsync.log import EMPTY_HEAD, Entry, Head, decode_entry, hash_of
 from crdtsync.replica.audit import STORED, Auditor
+from crdtsync.replica.bases import Base
 from crdtsync.replica.logs import SEQ_MAX
+from crdtsync.vector import join
 
 if TYPE_CHECKING:
     from crdtsync.replica.store import Store
@@ -34,6 +36,7 @@ class StoredLogs:
     Attributes:
         number: of the document in the file.
         logs: number of each replica's log in the file.
+        base: where the logs begin. What stands below it in the file is not read any more.
 
     Raises:
         StorageError: the store is only looked at, and has no such document.
@@ -57,9 +60,15 @@ class StoredLogs:
         return number
 
     def refresh(self) -> None:
-        """Learn which logs there are."""
+        """Learn which logs there are, and where they begin."""
         with self._store.file.errors():
             self.logs = self._store.logs.logs(self.number)
+            self.base: Base = self._store.bases.read(self.number)
+
+    def is_below(self, replica: int, seq: int) -> bool:
+        """Tell whether an entry is below the base, so that nothing can be said of it here."""
+        log = self.base.logs.get(replica)
+        return log is not None and seq < log.seq
 
     def last(self, replica: int) -> tuple[int, Entry] | None:
         """Return the position and the newest entry of a log.
@@ -97,13 +106,18 @@ class StoredLogs:
         """
         found = False
         with self._store.file.errors():
-            for row in self._store.logs.read_all(self.logs, {}, dict.fromkeys(self.logs, SEQ_MAX)):
+            for row in self._store.logs.read_all(
+                self.logs, self.base.vector, dict.fromkeys(self.logs, SEQ_MAX)
+            ):
                 found = found or (row.replica, row.seq) == (replica, seq)
                 if found:
                     yield self._auditor.read(row)
 
     def hash_of(self, replica: int, seq: int) -> bytes | None:
-        """Return the hash of an entry by its number."""
+        """Return the hash of an entry by its number; None if it is not here."""
+        base = self.base.logs.get(replica)
+        if base is not None and seq <= base.seq:
+            return base.hash if seq == base.seq else None
         log = self.logs.get(replica)
         with self._store.file.errors():
             data = None if log is None else self._store.logs.at(log, seq)
@@ -119,12 +133,16 @@ class StoredLogs:
     def entries(self, after: Mapping[int, int], upto: Mapping[int, int]) -> Iterator[Entry]:
         """Yield the entries between two state vectors in the order of arrival.
 
-        Each is checked against its chain.
+        Each is checked against its chain. None is from below the base.
 
         Raises:
             CorruptLogError: an entry does not fit. Those yielded before it are sound.
         """
         heads = {replica: None if after.get(replica) else EMPTY_HEAD for replica in upto}
+        after = join(after, self.base.vector)
+        for replica, base in self.base.logs.items():
+            if after[replica] == base.seq:
+                heads[replica] = base.head
         with self._store.file.errors():
             for row in self._store.logs.read_all(self.logs, after, upto):
                 entry = self._auditor.follow(row, heads[row.replica])
@@ -139,18 +157,24 @@ class StoredLogs:
             if position is None:
                 return {}
             found = {r: self._store.logs.seq_before(n, position) for r, n in self.logs.items()}
-        return {held: last for held, last in found.items() if last}
+        before = {held: last for held, last in found.items() if last}
+        return join(before, self.base.vector) if position > self.base.position else before
 
     def missing(
         self, theirs: Mapping[int, int], ours: Mapping[int, int], bytes_max: int
     ) -> list[Missing]:
         """Return entries that one state vector lacks and the other has, at least one if any.
 
+        Of a log of which the one lacks what is below the base here, none: they would not fit.
+
         Raises:
             CorruptLogError: one of them is damaged.
         """
         found: list[Missing] = []
         size = 0
+        beyond = {r for r, base in self.base.logs.items() if theirs.get(r, 0) < base.seq}
+        if beyond:
+            ours = {replica: seq for replica, seq in ours.items() if replica not in beyond}
         with self._store.file.errors():
             for row in self._store.logs.read_all(self.logs, theirs, ours):
                 self._auditor.check(row)
@@ -164,8 +188,9 @@ class StoredLogs:
         """Read every row in the order of arrival and say whether it fits where it stands."""
         everything = dict.fromkeys(self.logs, SEQ_MAX)
         with self._store.file.errors():
-            rows = self._store.logs.read_all(self.logs, {}, everything)
-            yield from self._auditor.audit(rows, self.hash_of)
+            rows = self._store.logs.read_all(self.logs, self.base.vector, everything)
+            heads = {replica: base.head for replica, base in self.base.logs.items()}
+            yield from self._auditor.audit(rows, heads, self.hash_of, self.is_below)
 
     def set_aside(self, damage: Iterable[CorruptLogError]) -> None:
         """Move damaged entries out of the way, and drop the snapshot that may hold them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -45,7 +45,7 @@ def verify_ledger(ledger: Ledger, progress: Callable[[int], object]) -> list[Pro
         Problem(ledger.name, replica, seq, f"{reason}; it was set aside and has not come back")
         for replica, seq, reason in ledger.missing_since_damaged()
     ]
-    seals = SealAudit()
+    seals = SealAudit(ledger.keys_below)
     for found in ledger.audit():
         progress(1)
         if isinstance(found, CorruptLogError):
@@ -59,10 +59,13 @@ class SealAudit:
     """Checks the seals of one document's logs, entry after entry.
 
     Where a log's first entry names no key, there are none.
+
+    Args:
+        keys: of logs whose first entries are not here.
     """
 
-    def __init__(self) -> None:
-        self._keys: dict[int, bytes] = {}
+    def __init__(self, keys: Mapping[int, bytes] | None = None) -> None:
+        self._keys = dict(keys or {})
         self._unsealed: dict[int, int] = {}
 
     def holds(self, entry: Entry) -> bool:

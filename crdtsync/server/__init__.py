@@ -10,6 +10,10 @@ through this package:
 - `channel` is a document as all its followers see it, `batch` what is sent to them,
   `subscription` how far each has got.
 
+What clients are to the server outlives their sockets: `lifecycle` is the table of what they can be,
+`connections` keeps the records, `policy` says who is downgraded, `keeper` does it, and takes
+`snapshots` so that logs need not be kept for ever.
+
 Front ends that speak Yjs come in by the doors in `crdtsync.server.yjs`.
 
 No entry is decoded or encoded anywhere but at its push; nothing is queued for a connection but
@@ -20,7 +24,9 @@ from crdtsync.server.backend import Added, Appended, Backend, Row, State, Stored
 from crdtsync.server.backends import MemoryBackend, SqliteBackend
 from crdtsync.server.erasures import Erasure
 from crdtsync.server.hub import Hub
-from crdtsync.server.limits import ServerLimits
+from crdtsync.server.limits import ConnectionLimits, ServerLimits
+from crdtsync.server.policy import Candidate, ConnectionPolicy, LeastValuable
+from crdtsync.server.records import ConnectionRecord, KnownConnection
 from crdtsync.server.serve import serve
 from crdtsync.server.web import WebApp, web_app
 
@@ -28,8 +34,14 @@ __all__ = [
     "Added",
     "Appended",
     "Backend",
+    "Candidate",
+    "ConnectionLimits",
+    "ConnectionPolicy",
+    "ConnectionRecord",
     "Erasure",
     "Hub",
+    "KnownConnection",
+    "LeastValuable",
     "MemoryBackend",
     "Row",
     "ServerLimits",

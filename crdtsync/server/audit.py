@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from crdtsync.errors import EntryError, StorageError
 from crdtsync.identity import is_replica_id
 from crdtsync.keys import is_public_key
-from crdtsync.log import Entry, Head, check_follows, decode_entry
+from crdtsync.log import EMPTY_HEAD, Entry, Head, check_follows, decode_entry
 from crdtsync.replica import Problem
 from crdtsync.replica.audit import STORED
 from crdtsync.replica.inbox import Batch, has_past
 from crdtsync.replica.verify import SealAudit
 from crdtsync.seal import binding
 from crdtsync.server.backend import EPOCH_BYTES, Row
+from crdtsync.server.backends.snapshot_table import is_dropped
 from crdtsync.server.backends.table import SCHEMA, DeviceTable, EntryTable, digest_of
 from crdtsync.server.devices import Device
 from crdtsync.storage import StoreFile, open_file
@@ -122,7 +123,7 @@ class _Auditor:
             return
         marked, notices = self._table.marked(number), self._table.notices(number)
         after = 0
-        while rows := self._table.read(number, after, _PLACES, _BYTES_AT_ONCE):
+        while rows := self._table.read(number, after, _PLACES, _BYTES_AT_ONCE, dropped=True):
             for row in rows:
                 if row.offset in notices:  # the same bytes, which are checked in their place
                     continue
@@ -140,6 +141,12 @@ class _Auditor:
 
     def _check(self, row: Row, marked: dict[int, bytes]) -> Iterator[str]:
         digest = marked.pop(row.offset, None)
+        if is_dropped(row.data):  # of which nothing but the number can be checked
+            if row.seq != self._heads.get(row.replica, EMPTY_HEAD).seq + 1:
+                yield "entries before it are missing"
+            self._heads[row.replica] = Head(row.seq, row.data)
+            self._hashes[row.replica, row.seq] = row.data
+            return
         known = Batch(self._heads, lambda replica, seq: self._hashes.get((replica, seq)))
         try:
             entry = decode_entry(row.data, STORED)

@@ -17,7 +17,13 @@ Promised by every backend, and proved by the conformance suite:
 Not promised, so never to be relied upon: offsets without gaps, transactions over two documents,
 cursors kept by the backend, any order between documents.
 
-Read next: `admission` (the rules that decide what may be stored), `backends.sqlite`.
+**History.** A document may have one snapshot: a clone of it as it was at an offset. What a snapshot
+covers can be *trimmed*: the log then begins at a `base`, and who has not got that far is given the
+snapshot. Of an entry that is dropped its number, place and hash stay, so that everything above
+remains true; so does the first entry of each log, which says whose it is.
+
+Read next: `admission` (the rules that decide what may be stored), `records` (connections),
+`backends.sqlite`.
 """
 
 from __future__ import annotations
@@ -30,8 +36,19 @@ from crdtsync.envelope import is_marked
 from crdtsync.log import Entry, Head
 from crdtsync.server.devices import Device
 from crdtsync.server.erasures import ErasureStore
+from crdtsync.server.records import ConnectionStore
 
-__all__ = ["EPOCH_BYTES", "Added", "Appended", "Backend", "Row", "State", "Stored", "Watcher"]
+__all__ = [
+    "EPOCH_BYTES",
+    "Added",
+    "Appended",
+    "Backend",
+    "Row",
+    "SnapshotInfo",
+    "State",
+    "Stored",
+    "Watcher",
+]
 
 EPOCH_BYTES = 16
 """Length of an epoch: enough that no two incarnations ever draw the same."""
@@ -51,11 +68,28 @@ class Row(NamedTuple):
         return is_marked(self.data)
 
 
+class SnapshotInfo(NamedTuple):
+    """A document's snapshot: its id, the offset at which it was taken, and its size in bytes."""
+
+    id: bytes
+    offset: int
+    size: int
+
+
 class State(NamedTuple):
-    """Where a document's sequence ends: its newest offset (0 if empty), and the heads there."""
+    """Where a document's sequence ends, and where it begins.
+
+    Attributes:
+        offset: of the newest entry; 0 if there is none.
+        heads: the ends of the logs there.
+        base: the log below it, up to here, was trimmed; 0 if nothing was.
+        snapshot: the document's snapshot, if there is one. It covers `base`.
+    """
 
     offset: int
     heads: dict[int, Head]
+    base: int = 0
+    snapshot: SnapshotInfo | None = None
 
 
 class Stored(NamedTuple):
@@ -90,19 +124,22 @@ class Added:
         heads: of the logs that have grown with them.
         rewritten: the rows are of entries that were held before in another form: what was read of
             the document until now is not to be handed on.
+        unsnapshotted: the document's snapshot held them in that form, and was dropped: its log
+            begins at the first entry again.
     """
 
     document: str
     rows: Sequence[Row]
     heads: Mapping[int, Head]
     rewritten: bool = False
+    unsnapshotted: bool = False
 
 
 Watcher: TypeAlias = Callable[[Added], None]
 """Called in the event loop's thread. It must not raise, block, or call the backend."""
 
 
-class Backend(ErasureStore, Protocol):
+class Backend(ConnectionStore, ErasureStore, Protocol):
     """A storage engine for the server. Belongs to one event loop."""
 
     @property
@@ -128,7 +165,7 @@ class Backend(ErasureStore, Protocol):
     async def read(
         self, document: str, after: int, bytes_max: int, upto: int | None = None
     ) -> list[Row]:
-        """Return the rows that follow an offset, in order.
+        """Return the rows that follow an offset, in order, without those that were dropped.
 
         Args:
             document: name of the document; one that is not held has no rows.
@@ -149,7 +186,7 @@ class Backend(ErasureStore, Protocol):
         """
 
     async def entry(self, document: str, replica: int, seq: int) -> bytes | None:
-        """Return an entry's bytes by its number; None if it is not held.
+        """Return an entry's bytes by its number; None if it is not held, or was dropped.
 
         Raises:
             StorageError: it could not be read.
@@ -163,6 +200,49 @@ class Backend(ErasureStore, Protocol):
 
         Raises:
             StorageError: it could not be read.
+        """
+
+    async def keep_snapshot(self, document: str, offset: int, data: bytes) -> SnapshotInfo:
+        """Keep an encoded clone durably, in place of the snapshot before.
+
+        Args:
+            document: its name.
+            offset: at which it was taken.
+            data: see `crdtsync.clone`.
+
+        Raises:
+            StorageError: it could not be stored. The one before is still there.
+        """
+
+    async def read_snapshot(
+        self, document: str, id_: bytes, position: int, bytes_max: int
+    ) -> bytes | None:
+        """Return a part of a snapshot; None if it is not the document's any more.
+
+        Args:
+            document: its name.
+            id_: of the snapshot.
+            position: of the first byte wanted, below its size.
+            bytes_max: how many bytes at the most; at least one is returned.
+
+        Raises:
+            StorageError: it could not be read.
+        """
+
+    async def trim(self, document: str, upto: int, *, drop: bool) -> int:
+        """Let the log begin at an offset, as far as the snapshot covers what is below.
+
+        Args:
+            document: its name.
+            upto: the offset; one below the log's beginning changes nothing.
+            drop: forget the entries below; else they can still be read.
+
+        Returns:
+            Where the log begins now: less than was asked for where more is covered by no snapshot,
+            or where more would take too long at once; ask again.
+
+        Raises:
+            StorageError: nothing was changed.
         """
 
     async def documents(self) -> list[str]:

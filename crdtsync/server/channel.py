@@ -16,7 +16,7 @@ import anyio
 from crdtsync.errors import SealError
 from crdtsync.log import Entry, Head, decode_entry
 from crdtsync.proof import Prover
-from crdtsync.server.backend import Added, Backend, Row, State
+from crdtsync.server.backend import Added, Backend, Row, SnapshotInfo, State
 from crdtsync.server.batch import Batch, BatchCache, fitting
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.timekeeper import Timekeeper
@@ -26,7 +26,15 @@ __all__ = ["Channel", "Channels", "Follower"]
 
 
 class Follower(Protocol):
-    """Someone who wants to know that a document has grown."""
+    """Someone who wants to know that a document has grown.
+
+    Attributes:
+        cursor: it has got there.
+        honoured: the log is kept for it from there on.
+    """
+
+    cursor: int
+    honoured: bool
 
     def behind(self) -> None:
         """Take note that there is more than was there; must return at once."""
@@ -39,6 +47,10 @@ class Channel:
         document: its name.
         offset: of its newest entry.
         heads: the ends of its logs, at `offset`. Not to be changed by others.
+        base: the log below it is not kept for anybody.
+        snapshot: what is given to those who are below, if there is one.
+        hot_entries: entries above the snapshot, as far as known.
+        hot_bytes: bytes of these.
         view: what it holds, for policies that ask.
         firsts: the first entries of logs that were pushed to, for their keys.
         prover: tells whether what is pushed is proved to be its authors'.
@@ -50,6 +62,10 @@ class Channel:
         self.document = document
         self.offset = 0
         self.heads: dict[int, Head] = {}
+        self.base = 0
+        self.snapshot: SnapshotInfo | None = None
+        self.hot_entries = 0
+        self.hot_bytes = 0
         self.users = 0
         self.view = DocumentView(document)
         self.firsts: dict[int, Entry] = {}
@@ -102,6 +118,8 @@ class Channel:
         early, self._early = self._early or [], None
         self.offset = self._sealed = state.offset
         self.heads = state.heads
+        self.base, self.snapshot = state.base, state.snapshot
+        self.hot_entries = state.offset - (0 if state.snapshot is None else state.snapshot.offset)
         for added in early:
             if added.rows[-1].offset > self.offset:
                 self.extend(added)
@@ -114,8 +132,12 @@ class Channel:
         assert added.rows[0].offset > self.offset, "additions come in the order of offsets"
         self.offset = added.rows[-1].offset
         self.heads |= added.heads
+        self.hot_entries += len(added.rows)
+        self.hot_bytes += sum(len(row.data) for row in added.rows)
         if added.rewritten:
             self._rewritings += 1
+        if added.unsnapshotted:
+            self.base, self.snapshot, self.hot_entries = 0, None, self.offset
         if not self._followers or added.rewritten:
             self._forget()
         else:
@@ -145,6 +167,17 @@ class Channel:
         self._resting.discard(follower)
         if not self._followers:
             self._forget()
+
+    def lowest(self) -> int:
+        """Return the lowest offset at which somebody reads for whom the log is kept."""
+        honoured = (follower.cursor for follower in self._followers if follower.honoured)
+        return min(honoured, default=self.offset)
+
+    def snapshotted(self, snapshot: SnapshotInfo) -> None:
+        """Take note of a new snapshot."""
+        self.snapshot = snapshot
+        self.hot_entries = self.offset - snapshot.offset
+        self.hot_bytes = 0
 
     def cached(self, after: int) -> Batch | None:
         """Return the batch that goes on from an offset, if it takes no reading."""
@@ -206,9 +239,15 @@ class Channels:
         self._limits = limits
         self._cache = BatchCache(limits.cache_bytes_max)
         self._channels: dict[str, Channel] = {}
+        self._left: set[str] = set()  # documents that are in use no more
 
     def __len__(self) -> int:
         return len(self._channels)
+
+    def take_used(self) -> set[str]:
+        """Return the documents that were in use since the last call."""
+        used, self._left = self._left.union(self._channels), set()
+        return used
 
     def watch(self) -> Callable[[], None]:
         """Begin to take in what is added to the backend; returns the cancel function."""
@@ -232,11 +271,18 @@ class Channels:
             raise
         return channel
 
-    def leave(self, channel: Channel) -> None:
-        """Give a channel back; the last one to do so closes it."""
+    def leave(self, channel: Channel, *, unused: bool = False) -> None:
+        """Give a channel back; the last one to do so closes it.
+
+        Args:
+            channel: the one that was joined.
+            unused: nothing can have come of it.
+        """
         channel.users -= 1
         if channel.users == 0:
             del self._channels[channel.document]
+            if not unused:
+                self._left.add(channel.document)
 
     def _extend(self, added: Added) -> None:
         if added.rewritten:

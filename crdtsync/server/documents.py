@@ -2,17 +2,19 @@
 
 Frames of one document are dealt with in their order. Entries go out from the cursors: of all
 subscriptions that are behind, the one of the lowest priority number is next, and within one
-priority each has its turn. A document that fails is ended by itself; the others go on.
+priority each has its turn. A document that fails is ended by itself; the others go on. Who pushes
+faster than it may is given credit back later.
 """
 
 from __future__ import annotations
 
 import heapq
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TypeAlias, TypeVar
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from crdtsync.errors import CorruptLogError, CrdtSyncError, StorageError
@@ -22,6 +24,7 @@ from crdtsync.server.channel import Channels
 from crdtsync.server.intake import check_logs, check_marks, failure_code, read_push
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.subscription import Subscription, subscribe
+from crdtsync.server.throttle import Throttle
 from crdtsync.sync import Check, Push, ServerProtocol, Subscribe, Unsubscribe
 
 __all__ = ["DocumentFrame", "Documents"]
@@ -47,6 +50,7 @@ class Documents:
         bench: judges what the client does.
         wake: called when there is something to send.
         room: waits until the client has taken enough of its answers to be given more.
+        moved: is told of each document that is followed, and how far it is held; None: no more.
     """
 
     def __init__(
@@ -57,6 +61,7 @@ class Documents:
         bench: Bench,
         wake: Callable[[], None],
         room: Callable[[], Awaitable[None]],
+        moved: Callable[[str, Subscription | None], None],
     ) -> None:
         self._protocol = protocol
         self._channels = channels
@@ -65,6 +70,12 @@ class Documents:
         self._bench = bench
         self._wake = wake
         self._room = room
+        self._moved = moved
+        self._honoured = False
+        self._throttle = Throttle(
+            limits.connection.push_bytes_per_s, limits.connection.push_entries_per_s
+        )
+        self._withheld = 0
         self._subscriptions: dict[str, Subscription] = {}
         self._behind: list[tuple[int, int, Subscription]] = []  # a heap: priority, turn
         self._turns = 0
@@ -73,6 +84,35 @@ class Documents:
     def ready(self) -> bool:
         """Whether there is something that `fill` could send now."""
         return bool(self._behind) and self._protocol.can_send
+
+    def honour(self, *, honoured: bool) -> None:
+        """Say whether the connection's cursors count."""
+        self._honoured = honoured
+        for document, subscription in self._subscriptions.items():
+            subscription.honoured = honoured
+            if not honoured:
+                subscription.goal = subscription.channel.offset
+            self._moved(document, subscription)
+
+    def advance(self, offsets: Mapping[str, int]) -> None:
+        """Take note of how far documents are durable at the client."""
+        for document, offset in offsets.items():
+            subscription = self._subscriptions.get(document)
+            if subscription is not None and subscription.held < offset <= subscription.cursor:
+                subscription.held = offset
+                self._moved(document, subscription)
+
+    @property
+    def holds_all(self) -> bool:
+        """Whether the client holds all that there was when it asked, of all that it follows."""
+        return all(one.held >= one.goal for one in self._subscriptions.values())
+
+    def release(self, now: float) -> None:
+        """Give credit back that was withheld, if it is time."""
+        if self._withheld and not self._throttle.waits(now) and not self._protocol.closed:
+            withheld, self._withheld = self._withheld, 0
+            self._protocol.returned(withheld)
+            self._wake()
 
     async def handle(self, document: str, frames: Sequence[DocumentFrame]) -> None:
         """Deal with frames of one document, in order."""
@@ -90,6 +130,7 @@ class Documents:
                     await self._check(frame)
                 else:
                     self._drop(document)
+                    self._moved(document, None)
 
     async def fill(self, *, may_read: bool) -> None:
         """Hand entries to the protocol: as many as fit into one turn, and as credit allows.
@@ -101,7 +142,11 @@ class Documents:
         budget = self._limits.turn_bytes_max
         while budget > 0 and self.ready:
             subscription = self._behind[0][2]
-            behind = subscription.live and subscription.cursor < subscription.channel.offset
+            if subscription.live and subscription.clone_anew():
+                channel = subscription.channel
+                self._protocol.subscribed(channel.document, channel.heads, subscription.mode)
+                self._moved(channel.document, subscription)
+            behind = subscription.live and subscription.is_behind
             frame = subscription.cached() if behind else None
             if behind and frame is None and not may_read:
                 return
@@ -162,7 +207,9 @@ class Documents:
             self._channels.leave(channel)
             return
         self._subscriptions[document] = subscription
+        subscription.honoured = self._honoured
         channel.follow(subscription)
+        self._moved(document, subscription)
         self._protocol.subscribed(document, channel.heads, subscription.mode)
         self._queue(subscription)
 
@@ -184,7 +231,7 @@ class Documents:
             entries = await self._bench.judge(entries, subscription.channel)
             appended = await self._backend.append(document, entries)
         finally:
-            self._protocol.returned(sum(push.size for push in pushes))
+            self._give_back(pushes)
         if self._protocol.closed:
             return
         refused: dict[int, list[tuple[int, str]]] = {}
@@ -198,6 +245,15 @@ class Documents:
             channel = subscription.channel
             self._protocol.heads(document, channel.heads, offset=channel.offset)
 
+    def _give_back(self, pushes: Sequence[Push]) -> None:
+        size = sum(push.size for push in pushes)
+        now = anyio.current_time()
+        self._throttle.spend(size, sum(len(push.entries) for push in pushes), now)
+        if self._withheld or self._throttle.waits(now):
+            self._withheld += size  # until `release`
+        else:
+            self._protocol.returned(size)
+
     async def _check(self, asked: Check) -> None:
         await checkpoint()
         subscription = self._subscriptions.get(asked.document)
@@ -209,7 +265,7 @@ class Documents:
         frame = await subscription.read(self._backend, self._limits.wire.frame_bytes_max)
         if not subscription.live:
             return
-        if self._protocol.can_send:
+        if frame is not None and self._protocol.can_send:
             self._send(subscription, *frame)
         self._settle(subscription)
 
@@ -220,7 +276,7 @@ class Documents:
     def _settle(self, subscription: Subscription) -> int:
         """Queue a subscription again or let it rest; return about how many bytes that sends."""
         channel = subscription.channel
-        if subscription.cursor < channel.offset:
+        if subscription.is_behind:
             self._queue(subscription)
             return 0
         channel.rest(subscription)

@@ -41,7 +41,8 @@ class ErasureStore(Protocol):
         that comes in whole after it was erased.
 
         Returns:
-            Whether the entry is held. One that is erased already is.
+            Whether the entry is held. One that is erased already is; one that was dropped is not,
+            and what is left of it in the snapshot stays there until it is deleted in the document.
 
         Raises:
             StorageError: nothing was changed.

@@ -1,26 +1,33 @@
 """The hub: all connections of one server process, whatever transport they came by.
 
-It lets them in and turns them away, has a newer connection of a client fence the older, keeps time
-for all of them with one timer, and sees to it that what goes wrong in one ends that one only.
+It lets them in and turns them away, has a newer socket of a client fence the older, keeps time for
+all of them with one timer, and sees to it that what goes wrong in one ends that one only. What a
+client's connection is to the server outlives its sockets: see `crdtsync.server.connections`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from crdtsync.errors import CrdtSyncError, StorageError, TransportError
+from crdtsync.errors import StorageError, TransportError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channels
+from crdtsync.server.connections import Connections
 from crdtsync.server.door import Door
+from crdtsync.server.keeper import Keeper
+from crdtsync.server.lifecycle import Event, State
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.memory import Memory
+from crdtsync.server.policy import ConnectionPolicy, LeastValuable
+from crdtsync.server.records import ConnectionRecord, KnownConnection, lag_of
 from crdtsync.server.session import Session
 from crdtsync.sync import Hello, ServerProtocol
 from crdtsync.transport.stream import FrameStream
@@ -43,10 +50,16 @@ class Hub:
         authenticator: tells who clients are; believes what they say, by default.
         names: names by which clients may know this server; None: any.
         policy: tells what users may do; everything by default.
+        connection_policy: tells who is downgraded where there are too many connections.
+        history: what becomes of entries that are in a snapshot and below every cursor that is
+            honoured: they are kept, to be read some day, or let go.
 
     Attributes:
         channels: the documents.
         door: tells who is let in, for whatever else serves the same documents.
+        limits: what clients may cost.
+        connections: the records of connections.
+        memory: what waits to be sent to all of them.
     """
 
     def __init__(
@@ -57,13 +70,28 @@ class Hub:
         authenticator: Authenticator | None = None,
         names: Collection[str] | None = None,
         policy: AccessPolicy | None = None,
+        connection_policy: ConnectionPolicy | None = None,
+        history: Literal["keep", "trim"] = "keep",
     ) -> None:
         self._backend = backend
         self.door = Door(backend, authenticator, names, policy)
         self.limits = limits or ServerLimits()
         self.channels = Channels(backend, self.limits)
+        self.connections = Connections(backend)
+        self.memory = Memory(self.limits.memory_bytes_max)
+        self._making_room = anyio.Lock()
         self._sessions: set[Session] = set()
         self._clients: dict[bytes, Session] = {}
+        self._keeper = Keeper(
+            backend,
+            self.channels,
+            self.connections,
+            self.limits,
+            connection_policy or LeastValuable(),
+            self._clients,
+            self._downgrade,
+            drop=history == "trim",
+        )
         self._unwatch: Callable[[], None] | None = None
         self._tasks: TaskGroup | None = None
 
@@ -76,6 +104,7 @@ class Hub:
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._keep_time)
+        self._tasks.start_soon(self._keep)
         self._unwatch = self.channels.watch()
         return self
 
@@ -91,6 +120,8 @@ class Hub:
         self._tasks.cancel_scope.cancel()
         # What the context's body raised is not told to the group, which would wrap it in one.
         await self._tasks.__aexit__(None, None, None)
+        with anyio.CancelScope(shield=True):
+            await _guarded(self.connections.flush, "cursors cannot be written down")
 
     async def serve(self, stream: FrameStream) -> None:
         """Serve one connection until it ends, and close it. Raises nothing.
@@ -99,9 +130,13 @@ class Hub:
         is stored; what it has none for, it sends again to whoever answers next.
         """
         if len(self._sessions) >= self.limits.connections_max:
-            await self._turn_away(stream)
+            most = self.limits.connections_max
+            await self._turn_away(stream, f"the server has {most:,} connections already")
             return
-        session = Session(stream, self.door, self.channels, self.limits, self._greet)
+        if self.memory.full:
+            await self._turn_away(stream, "too much waits to be sent to others")
+            return
+        session = Session(stream, self)
         self._sessions.add(session)
         try:
             await session.run()
@@ -113,16 +148,76 @@ class Hub:
             if client is not None and self._clients.get(client) is session:
                 del self._clients[client]
 
-    def _greet(self, session: Session, hello: Hello) -> None:
+    async def greet(self, session: Session, hello: Hello, user: str | None) -> ConnectionRecord:
+        """Let a client in, which has shown who it is; return what its connection is.
+
+        Raises:
+            StorageError: that could not be read or stored.
+        """
         older = self._clients.get(hello.client)
         if older is not None:
             older.stop("fenced", "this client has a newer connection", retry=False)
         self._clients[hello.client] = session
+        return await self.connections.come(
+            hello.client, user, hello.replica, room=self._keeper.has_room
+        )
 
-    async def _turn_away(self, stream: FrameStream) -> None:
+    async def activate(self, session: Session) -> None:
+        """Make an inactive connection, which holds all that it follows, active if there is room."""
+        record = session.record
+        assert record is not None
+        try:
+            async with self._making_room:  # two that come at once must not both take the last place
+                if await self._keeper.make_room(record) is not None:
+                    return
+                changed = await self.connections.change(record.client, Event.HOLD_ALL, "")
+            if changed is not None:
+                self._tell(changed)
+        except StorageError as error:
+            _logger.error("a connection stays inactive: %s", error)
+
+    async def known_connections(self, user: str | None = None) -> list[KnownConnection]:
+        """Return the connections of a user, or all, with what each follows.
+
+        Raises:
+            StorageError: they could not be read.
+        """
+        await self.connections.flush()
+        crowds = {crowd.document: crowd for crowd in await self._backend.crowds()}
+        known = []
+        for record in await self._backend.connections(user):
+            followed = await self._backend.followed(record.client)
+            online = record.client in self._clients
+            known.append(KnownConnection(record, followed, lag_of(followed, crowds), online))
+        return known
+
+    async def retire(self, client: bytes, reason: str = "retired by the operator") -> bool:
+        """Let a connection go: nothing is kept for it, and it begins anew if it comes again.
+
+        Returns:
+            False if there is none, or it is retired already.
+
+        Raises:
+            StorageError: it could not be stored.
+        """
+        changed = await self.connections.change(client, Event.RETIRE, reason)
+        if changed is not None:
+            self._tell(changed)
+        return changed is not None
+
+    async def _downgrade(self, client: bytes, reason: str) -> None:
+        changed = await self.connections.change(client, Event.DOWNGRADE, reason)
+        if changed is not None:
+            _logger.info("connection %s is downgraded: %s", client.hex(), reason)
+            self._tell(changed)
+
+    def _tell(self, record: ConnectionRecord) -> None:
+        session = self._clients.get(record.client)
+        if session is not None:
+            session.stands(record)
+
+    async def _turn_away(self, stream: FrameStream, reason: str) -> None:
         protocol = ServerProtocol(self.limits.wire)
-        most = self.limits.connections_max
-        reason = f"the server has {most:,} connections already"
         protocol.goodbye("busy", reason, self.limits.retry_after_ms)
         try:
             with anyio.move_on_after(self.limits.close_timeout_s):
@@ -143,26 +238,44 @@ class Hub:
             now = anyio.current_time()
             for session in self._sessions:
                 session.check(now)
-            await self._end_revoked()
-            await self._erase_due()
+            await _guarded(self.connections.flush, "cursors cannot be written down")
+            await _guarded(self._end_unwanted, "it cannot be seen who is to be let go")
+            await _guarded(self._erase_due, "something is to be erased, and cannot be")
 
     async def _erase_due(self) -> None:
         """Erase what another process has asked to be erased."""
-        try:
-            for erasure in await self._backend.erasures_due():
-                await self._backend.erase(erasure)
-        except CrdtSyncError as error:
-            _logger.error("something is to be erased, and cannot be: %s", error)
+        for erasure in await self._backend.erasures_due():
+            await self._backend.erase(erasure)
 
-    async def _end_revoked(self) -> None:
-        """End the connections of devices that were revoked meanwhile, by whatever process."""
+    async def _keep(self) -> None:
+        """See to what is kept for connections."""
+        while True:
+            await anyio.sleep(self.limits.keep_interval_s)
+            await self.keep()
+
+    async def keep(self) -> None:
+        """See to what is kept for connections now; it is done now and then in any case."""
+        await _guarded(self._keeper.look_after_connections, "it cannot be seen who is far behind")
+        await self._keeper.look_after_history()
+
+    async def _end_unwanted(self) -> None:
+        """End the connections that were revoked or retired meanwhile, by whatever process."""
         if not self._sessions:
             return
-        try:
-            revoked = await self._backend.revoked()
-        except StorageError as error:
-            _logger.error("it cannot be seen which devices are revoked: %s", error)
-            return
-        for session in self._sessions:
+        revoked, retired = await self._backend.revoked(), await self._backend.retired()
+        for session in list(self._sessions):
             if session.replica in revoked:
                 session.stop("authentication", "this device was revoked", retry=False)
+            known = session.record
+            if known is not None and known.client in retired and known.state is not State.RETIRED:
+                record = await self._backend.connection(known.client)
+                if record is not None and record.state is State.RETIRED:
+                    session.stands(record)
+
+
+async def _guarded(act: Callable[[], Awaitable[None]], problem: str) -> None:
+    """Do what can be done again later if the storage fails."""
+    try:
+        await act()
+    except StorageError as error:
+        _logger.error("%s: %s", problem, error)

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from anyio.abc import TaskStatus
@@ -16,6 +16,7 @@ from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.policy import ConnectionPolicy
 from crdtsync.server.web import web_app
 from crdtsync.transport.address import Address, parse_url
 from crdtsync.transport.listener import listen
@@ -34,6 +35,8 @@ async def serve(
     authenticator: Authenticator | None = None,
     names: Collection[str] | None = None,
     policy: AccessPolicy | None = None,
+    connection_policy: ConnectionPolicy | None = None,
+    history: Literal["keep", "trim"] = "keep",
     origins: Collection[str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
@@ -52,6 +55,9 @@ async def serve(
             believes what they say, and listens where no other machine can connect.
         names: names by which clients may know this server, such as its DNS names; None: any.
         policy: tells what users may do; everything by default.
+        connection_policy: tells who is downgraded where there are too many connections.
+        history: what becomes of entries that are in a snapshot and below every cursor that is
+            honoured: they are kept, to be read some day, or let go.
         origins: the web sites whose pages may connect; see `crdtsync.server.web_app`.
         ssl_context: the server's certificate, for `wss` and `tls`.
         task_status: started with the URLs that clients connect to.
@@ -80,6 +86,8 @@ async def serve(
         authenticator=authenticator,
         names=names,
         policy=policy,
+        connection_policy=connection_policy,
+        history=history,
         origins=origins,
     )
     async with AsyncExitStack() as stack:

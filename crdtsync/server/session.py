@@ -15,19 +15,31 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
 
-from crdtsync.errors import AuthenticationError, RemoteProtocolError, TransportError
+from crdtsync.errors import (
+    AuthenticationError,
+    RemoteProtocolError,
+    StorageError,
+    TransportError,
+)
 from crdtsync.server.authentication import Identity
 from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channels
+from crdtsync.server.connections import Connections, unix_ms
 from crdtsync.server.documents import DocumentFrame, Documents
 from crdtsync.server.door import Door
+from crdtsync.server.lifecycle import State as Life
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.memory import Memory
+from crdtsync.server.records import ConnectionRecord
+from crdtsync.server.subscription import Subscription
 from crdtsync.sync import (
+    Advance,
     Check,
     Frame,
     Goodbye,
@@ -36,6 +48,7 @@ from crdtsync.sync import (
     Proof,
     Push,
     ServerProtocol,
+    Standing,
     State,
     Subscribe,
     Token,
@@ -44,9 +57,35 @@ from crdtsync.sync import (
 )
 from crdtsync.transport.stream import FrameStream
 
-__all__ = ["Session"]
+__all__ = ["Host", "Session"]
 
 _logger = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """What a session needs of the hub.
+
+    Attributes:
+        door: tells who is let in.
+        channels: the server's documents.
+        connections: the records of connections.
+        limits: what a connection may cost.
+        memory: what waits to be sent to all connections.
+    """
+
+    door: Door
+    channels: Channels
+    connections: Connections
+    limits: ServerLimits
+    memory: Memory
+
+    async def greet(self, session: Session, hello: Hello, user: str | None) -> ConnectionRecord:
+        """Let a client in, which has shown who it is; return what its connection is."""
+        ...
+
+    async def activate(self, session: Session) -> None:
+        """See whether an inactive connection, which holds all that it follows, can be active."""
+        ...
 
 
 class Session:
@@ -54,37 +93,33 @@ class Session:
 
     Args:
         stream: the connection.
-        door: tells who is let in.
-        channels: the server's documents.
-        limits: what the connection may cost.
-        greeted: called when the client has said who it is, before it is let in.
+        host: the hub.
+
+    Attributes:
+        record: what the server knows of the connection, once its client was let in.
     """
 
-    def __init__(
-        self,
-        stream: FrameStream,
-        door: Door,
-        channels: Channels,
-        limits: ServerLimits,
-        greeted: Callable[[Session, Hello], None],
-    ) -> None:
+    def __init__(self, stream: FrameStream, host: Host) -> None:
+        self.record: ConnectionRecord | None = None
         self._stream = stream
-        self._door = door
+        self._host = host
+        self._door = host.door
         self._identity: Identity | None = None
         self._nonce: bytes | None = None
-        self._channels = channels
-        self._limits = limits
-        self._greeted = greeted
+        self._channels = host.channels
+        self._limits = limits = host.limits
         self._protocol = ServerProtocol(limits.wire)
         bench = Bench(
-            door.policy,
-            channels.backend,
+            host.door.policy,
+            host.channels.backend,
             self._known_identity,
             lambda: self.replica,
             lambda: None if self._protocol.hello is None else self._protocol.hello.key,
-            believes=door.believes,
+            believes=host.door.believes,
         )
-        self._documents = Documents(self._protocol, channels, limits, bench, self._wake, self._room)
+        self._documents = Documents(
+            self._protocol, host.channels, limits, bench, self._wake, self._room, self._moved
+        )
         self._sending = anyio.CancelScope()
         self._reading = anyio.CancelScope(shield=True)
         self._outbox: list[bytes] = []
@@ -132,6 +167,29 @@ class Session:
                     self._reading.cancel()
         finally:
             self._documents.close()
+            self._host.memory.used -= self._outbox_bytes
+            if self.client is not None:
+                self._host.connections.seen(self.client)
+
+    def stands(self, record: ConnectionRecord) -> None:
+        """Take note of what the connection has become, and tell the client."""
+        self.record = record
+        if self._protocol.state is not State.OPEN:
+            return
+        self._protocol.standing(_standing(record))
+        if record.state is Life.RETIRED:
+            self.stop("retired", record.reason, retry=False)
+        self._documents.honour(honoured=record.state is Life.ACTIVE)
+        self._wake()
+
+    def _moved(self, document: str, subscription: Subscription | None) -> None:
+        assert self.client is not None
+        connections = self._host.connections
+        if subscription is None:
+            connections.left(self.client, document)
+        else:
+            held = subscription.held if subscription.honoured else None
+            connections.moved(self.client, document, subscription.priority, held)
 
     def stop(self, code: str, reason: str, *, retry: bool) -> None:
         """End the session with a Goodbye.
@@ -161,6 +219,10 @@ class Session:
             self._sending.cancel()
         elif now - self._receiving_since >= wire.silence_timeout_s:
             self.stop("timeout", f"silent for {wire.silence_timeout_s:g} s", retry=True)
+        else:
+            self._documents.release(now)
+            if self._documents.ready:
+                self._wake()  # it may have waited for memory that others used
 
     def _has_expired(self) -> bool:
         expires = None if self._identity is None else self._identity.expires
@@ -195,9 +257,12 @@ class Session:
 
     async def _handle(self, frames: Sequence[Frame]) -> None:
         documents: dict[str, list[DocumentFrame]] = {}
+        advances: list[Advance] = []
         for frame in frames:
             if isinstance(frame, Subscribe | Push | Check | Unsubscribe):
                 documents.setdefault(frame.document, []).append(frame)
+            elif isinstance(frame, Advance):
+                advances.append(frame)  # they speak of what was subscribed before
             elif self._protocol.closed:
                 return
             else:
@@ -209,6 +274,8 @@ class Session:
             async with anyio.create_task_group() as tasks:
                 for document in list(documents)[:at_once]:
                     tasks.start_soon(self._documents.handle, document, documents.pop(document))
+        for advance in advances:
+            await self._hear_advance(advance)
 
     def _known_identity(self) -> Identity:
         assert self._identity is not None, "nothing is judged before somebody is let in"
@@ -218,7 +285,7 @@ class Session:
         """Deal with a frame that concerns no document."""
         match frame:
             case Ping():
-                self._protocol.pong(frame.nonce, _unix_ms())
+                self._protocol.pong(frame.nonce, unix_ms())
             case Hello():
                 await self._hear_hello(frame)
             case Proof():
@@ -236,7 +303,7 @@ class Session:
         if self._protocol.closed:
             return
         if self._nonce is None:
-            self._let_in(hello)
+            await self._let_in(hello)
         else:
             self._protocol.challenge(self._nonce, self._channels.backend.epoch)
             self._wake()
@@ -248,14 +315,39 @@ class Session:
         assert nonce is not None
         await self._door.admit(hello, self._identity, nonce, proof)
         if not self._protocol.closed:
-            self._let_in(hello)
+            await self._let_in(hello)
 
-    def _let_in(self, hello: Hello) -> None:
+    async def _let_in(self, hello: Hello) -> None:
         assert self._identity is not None
-        self._greeted(self, hello)
+        try:
+            self.record = record = await self._host.greet(self, hello, self._identity.user)
+        except StorageError as error:
+            _logger.error("a client cannot be let in because of the storage: %s", error)
+            reason = "the server cannot store or read at the moment"
+            self._protocol.goodbye("unavailable", reason, self._limits.retry_after_ms)
+            return
+        if self._protocol.closed:
+            return
+        self._documents.honour(honoured=record.state is Life.ACTIVE)
         self._protocol.welcome(
-            epoch=self._channels.backend.epoch, time=_unix_ms(), expires=_expires_ms(self._identity)
+            epoch=self._channels.backend.epoch,
+            time=unix_ms(),
+            standing=_standing(record),
+            expires=_expires_ms(self._identity),
         )
+        self._wake()
+        if record.state is Life.INACTIVE:
+            inherited = await self._host.connections.inherited(record)
+            if not self._protocol.closed:
+                self._protocol.tell_subscriptions(inherited)
+
+    async def _hear_advance(self, advance: Advance) -> None:
+        if self._protocol.closed:
+            return
+        self._documents.advance(advance.offsets)
+        record = self.record
+        if record is not None and record.state is Life.INACTIVE and self._documents.holds_all:
+            await self._host.activate(self)
 
     async def _hear_token(self, shown: Token) -> None:
         assert self._identity is not None
@@ -270,24 +362,28 @@ class Session:
     async def _send(self) -> None:
         while True:
             self._collect()
-            if self._documents.ready:
+            ready = self._documents.ready and not self._host.memory.full
+            if ready:
                 await self._documents.fill(may_read=not self._outbox)
                 self._collect()
             if self._outbox:
-                payloads, self._outbox, self._outbox_bytes = self._outbox, [], 0
+                payloads, self._outbox = self._outbox, []
+                size, self._outbox_bytes = self._outbox_bytes, 0
                 self._sending_since = anyio.current_time()
                 try:
                     await self._stream.send(payloads)
                 except TransportError as error:
                     _logger.debug("a connection is gone: %s", error)
                     return
+                finally:
+                    self._host.memory.used -= size
                 self._sending_since = math.inf
                 if self._drained is not None:
                     self._drained.set()
                     self._drained = None
             elif self._protocol.closed:
                 return
-            elif not self._documents.ready:
+            elif not ready:
                 self._bell = anyio.Event()
                 await self._bell.wait()
                 self._bell = None
@@ -318,6 +414,7 @@ class Session:
         for payload in self._protocol.data_to_send():
             self._outbox.append(payload)
             self._outbox_bytes += len(payload)
+            self._host.memory.used += len(payload)
 
     def _wake(self) -> None:
         if self._bell is not None:
@@ -328,5 +425,5 @@ def _expires_ms(identity: Identity) -> int | None:
     return None if identity.expires is None else int(identity.expires * 1000)
 
 
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _standing(record: ConnectionRecord) -> Standing:
+    return Standing(record.state.value, record.reason, record.since)

@@ -19,6 +19,7 @@ from crdtsync.document.view import View
 from crdtsync.errors import EntryError
 from crdtsync.log import decode_entry
 from crdtsync.server.backend import Backend, Row
+from crdtsync.server.snapshots import read_base
 
 __all__ = ["DocumentView"]
 
@@ -45,6 +46,13 @@ class DocumentView:
         Raises:
             StorageError: it could not be read.
         """
+        if not self._offset:
+            base = await read_base(backend, self._document)
+            if base is not None:
+                self._offset, clone = base
+                self._doc.apply_update(clone.state)
+                self._vector = clone.vector
+                self._clamps.update(clone.clamps)
         while rows := await backend.read(self._document, self._offset, _BYTES_AT_ONCE):
             again = [row for row in rows if self._is_rewritten(row)]
             if again:  # begin anew, with what is to be read now in its place

@@ -9,7 +9,8 @@ Rules kept here, for both sides' sake:
   Failed. What arrives of a document that is not live has crossed one of these: it is passed over,
   and credit for it is given back.
 - A live document's Entries go on where those before them ended; the first after a cursor that was
-  honoured, at that cursor.
+  honoured, at that cursor; the first after a clone, at the offset of that. The server may answer
+  a Subscribe again, to begin the document anew.
 - Entries are pushed to live documents only, while there is credit.
 
 Read `crdtsync.sync.endpoint` for how a driver uses it.
@@ -20,12 +21,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from crdtsync.clone import Resume
 from crdtsync.errors import LocalProtocolError, RemoteProtocolError
 from crdtsync.log import Cursor, Head
 from crdtsync.sync.endpoint import Endpoint, State
 from crdtsync.sync.fields import DOCUMENT_LENGTH_MAX
 from crdtsync.sync.frames import (
     VERSIONS,
+    Advance,
     Challenge,
     Check,
     Complete,
@@ -41,8 +44,11 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    SnapshotPart,
+    Standing,
     Subscribe,
     Subscribed,
+    Subscriptions,
     Token,
     Unknown,
     Unsubscribe,
@@ -59,14 +65,15 @@ class _Subscription:
     cursor: Cursor | None
     live: bool = False
     offset: int | None = None
+    cloning: bool = False
 
 
 class ClientProtocol(Endpoint):
     """One connection, seen from the client.
 
-    Events that `receive` returns: Challenge, Welcome, Subscribed, Entries, Complete, Receipt,
-    Heads, Failed, Ping, Pong, Renewed, Goodbye, Unknown. For each Entries `returned(entries.size)`
-    is due once they are stored.
+    Events that `receive` returns: Challenge, Welcome, Standing, Subscriptions, Subscribed,
+    SnapshotPart, Entries, Complete, Receipt, Heads, Failed, Ping, Pong, Renewed, Goodbye, Unknown.
+    For each Entries and SnapshotPart `returned(frame.size)` is due once it is stored.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
@@ -138,13 +145,14 @@ class ClientProtocol(Endpoint):
         cursor: Cursor | None = None,
         *,
         priority: int = 0,
+        resume: Resume | None = None,
     ) -> None:
         """Ask for a document; a second time, to begin again from other heads or another cursor."""
         if not 0 < len(document) <= DOCUMENT_LENGTH_MAX:
             raise LocalProtocolError(
                 f"a document's name has 1 to {DOCUMENT_LENGTH_MAX} characters, not {len(document)}"
             )
-        self._send(Subscribe(document, priority, heads, cursor))
+        self._send(Subscribe(document, priority, heads, cursor, resume))
         self._subscriptions[document] = _Subscription(cursor)
         self._forget_checks(document)
 
@@ -153,6 +161,10 @@ class ClientProtocol(Endpoint):
         if document in self._subscriptions:
             self._send(Unsubscribe(document))
             self._drop(document)
+
+    def advance(self, offsets: Mapping[str, int]) -> None:
+        """Say how far documents are held here for good."""
+        self._send(Advance(offsets))
 
     def push(self, document: str, entries: Sequence[bytes]) -> None:
         """Send entries of a live document.
@@ -188,7 +200,7 @@ class ClientProtocol(Endpoint):
             return [frame]
         if self._state is not State.OPEN:
             return self._accept_greeting(frame)
-        if isinstance(frame, Ping | Pong | Renewed | Unknown):
+        if isinstance(frame, Ping | Pong | Renewed | Standing | Subscriptions | Unknown):
             return [frame]
         if isinstance(frame, Failed):
             known = frame.document in self._subscriptions
@@ -198,6 +210,8 @@ class ClientProtocol(Endpoint):
             return self._accept_subscribed(frame)
         if isinstance(frame, Entries):
             return self._accept_entries(frame)
+        if isinstance(frame, SnapshotPart):
+            return self._accept_part(frame)
         if isinstance(frame, Heads):
             asked = self._checks.pop(frame.nonce, None) == frame.document
             relevant = self.is_live(frame.document) and (asked or frame.nonce == 0)
@@ -241,6 +255,7 @@ class ClientProtocol(Endpoint):
             subscription.offset = subscription.cursor.offset
         else:
             subscription.offset = None
+        subscription.cloning = frame.mode == "clone"
         subscription.live = True
         return [frame]
 
@@ -249,6 +264,10 @@ class ClientProtocol(Endpoint):
         if subscription is None or not subscription.live:
             self.returned(frame.size)
             return []
+        if subscription.cloning:
+            raise RemoteProtocolError(
+                f"entries of document {frame.document!r} before all of its clone"
+            )
         expected = subscription.offset
         if (expected is not None and frame.after != expected) or frame.upto < frame.after:
             raise RemoteProtocolError(
@@ -256,6 +275,22 @@ class ClientProtocol(Endpoint):
                 f"where {expected} was to be gone on from"
             )
         subscription.offset = frame.upto
+        return [frame]
+
+    def _accept_part(self, frame: SnapshotPart) -> list[Frame]:
+        subscription = self._subscriptions.get(frame.document)
+        if subscription is None or not subscription.live:
+            self.returned(frame.size)
+            return []
+        end = frame.position + len(frame.data)
+        if not subscription.cloning or end > frame.total:
+            raise RemoteProtocolError(
+                f"bytes {frame.position} to {end} of a clone of document {frame.document!r}, "
+                "where none were to come"
+            )
+        if end == frame.total:
+            subscription.cloning = False
+            subscription.offset = frame.offset
         return [frame]
 
     def _drop(self, document: str) -> None:

@@ -7,10 +7,10 @@ Bytes in, events out. Nothing here knows a socket, a clock or a task. A driver
 3. closes the connection when `closed` is true and all has been sent. That is so after either
    side's Goodbye, and after a RemoteProtocolError, for which the Goodbye is already queued.
 
-Credit. Data frames (Entries, Push) count with the length of their encoding. A side sends them
-while its credit is above zero, so it can go below by one frame; the receiver gives credit back by
-calling `returned` once it has dealt with a frame, not when it has merely read it. Small returns
-are gathered up to a quarter of the window, which can never stall a sender.
+Credit. Data frames (Entries, SnapshotPart, Push) count with the length of their encoding. A side
+sends them while its credit is above zero, so it can go below by one frame; the receiver gives
+credit back by calling `returned` once it has dealt with a frame, not when it has merely read it.
+Small returns are gathered up to a quarter of the window, which can never stall a sender.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from crdtsync.sync.frames import (
     Ping,
     Pong,
     Push,
+    SnapshotPart,
 )
 from crdtsync.sync.limits import WireLimits
 from crdtsync.sync.wire import decode_frame, encode_frame
@@ -168,7 +169,7 @@ class Endpoint:
             frame = decode_frame(whole)
             if isinstance(frame, Chunk):
                 raise RemoteProtocolError("a chunked frame that is itself a chunk")
-        if isinstance(frame, Entries | Push):
+        if isinstance(frame, Entries | SnapshotPart | Push):
             self._require_open(frame)
             self._spend(frame)
         elif isinstance(frame, Credit):
@@ -179,7 +180,7 @@ class Endpoint:
             return None
         return frame
 
-    def _spend(self, frame: Entries | Push) -> None:
+    def _spend(self, frame: Entries | SnapshotPart | Push) -> None:
         if self._allowed <= 0:
             raise RemoteProtocolError(f"{type(frame).__name__} without credit")
         self._allowed -= frame.size

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+from crdtsync.clone import CLONE_ID_BYTES, Resume
 from crdtsync.identity import is_replica_id
 from crdtsync.limits import Limits
 from crdtsync.log import Cursor, Head
@@ -24,6 +25,7 @@ __all__ = [
     "read_blob",
     "read_bool",
     "read_client",
+    "read_clone_id",
     "read_cursor",
     "read_document",
     "read_entries",
@@ -32,10 +34,13 @@ __all__ = [
     "read_limits",
     "read_mode",
     "read_number",
+    "read_numbers",
     "read_part",
     "read_positive",
     "read_refused",
     "read_replica",
+    "read_resume",
+    "read_standing",
     "read_text",
     "read_versions",
 ]
@@ -53,7 +58,8 @@ EPOCH_BYTES = 16
 HASH_BYTES = 32
 BLOB_BYTES_MAX = 1024  # keys, signatures, nonces
 VERSIONS_MAX = 64
-MODES = frozenset({"cursor", "vector"})
+MODES = frozenset({"cursor", "vector", "clone"})
+STANDINGS = frozenset({"active", "inactive", "retired"})
 
 _ONLY_BYTES = {bytes}
 
@@ -96,7 +102,14 @@ def read_document(value: Any) -> str:
 def read_mode(value: Any) -> str:
     """Read how a subscription goes on."""
     if type(value) is not str or value not in MODES:
-        raise ValueError('expected "cursor" or "vector"')
+        raise ValueError('expected "cursor", "vector" or "clone"')
+    return value
+
+
+def read_standing(value: Any) -> str:
+    """Read what a connection is."""
+    if type(value) is not str or value not in STANDINGS:
+        raise ValueError('expected "active", "inactive" or "retired"')
     return value
 
 
@@ -126,6 +139,20 @@ def read_epoch(value: Any) -> bytes:
     if type(value) is not bytes or len(value) != EPOCH_BYTES:
         raise ValueError(f"expected {EPOCH_BYTES} bytes")
     return value
+
+
+def read_clone_id(value: Any) -> bytes:
+    """Read the id of a clone."""
+    if type(value) is not bytes or len(value) != CLONE_ID_BYTES:
+        raise ValueError(f"expected {CLONE_ID_BYTES} bytes")
+    return value
+
+
+def read_resume(value: Any) -> Resume:
+    """Read `[id, held]`."""
+    if type(value) is not list or len(value) != 2:  # noqa: PLR2004 - id, held
+        raise ValueError("expected [id, held]")
+    return Resume(read_clone_id(value[0]), read_number(value[1]))
 
 
 def read_replica(value: Any) -> int:
@@ -203,6 +230,13 @@ def read_limits(value: Any) -> dict[str, int]:
     if type(value) is not dict:
         raise ValueError("expected a map of limits")
     return {read_text(name): read_number(number) for name, number in value.items()}
+
+
+def read_numbers(value: Any) -> dict[str, int]:
+    """Read a number for each of some documents."""
+    if type(value) is not dict:
+        raise ValueError("expected a map from documents to numbers")
+    return {read_document(name): read_number(number) for name, number in value.items()}
 
 
 def optional(read: Reader) -> Reader:

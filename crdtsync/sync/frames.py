@@ -10,11 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from crdtsync.clone import Resume
 from crdtsync.log import Cursor, Head
 
 __all__ = [
     "FATAL_CODES",
     "VERSIONS",
+    "Advance",
     "Challenge",
     "Check",
     "Chunk",
@@ -32,8 +34,11 @@ __all__ = [
     "Push",
     "Receipt",
     "Renewed",
+    "SnapshotPart",
+    "Standing",
     "Subscribe",
     "Subscribed",
+    "Subscriptions",
     "Token",
     "Unknown",
     "Unsubscribe",
@@ -43,7 +48,7 @@ __all__ = [
 VERSIONS = (1,)
 """The protocol versions that this crdtsync speaks."""
 
-FATAL_CODES = frozenset({"version", "authentication", "expired", "protocol", "fork"})
+FATAL_CODES = frozenset({"version", "authentication", "expired", "protocol", "fork", "retired"})
 """Codes of a Goodbye after which a client does not come back by itself; `expired` only if it has
 nowhere to get a fresh token from."""
 
@@ -105,12 +110,14 @@ class Welcome:
 
     Attributes:
         version: the protocol version chosen.
-        state: what the connection is (`active`).
+        state: what the connection is: `active` or `inactive`.
         limits: the server's named limits.
         time: the server's Unix time in milliseconds.
         epoch: names the incarnation of the server's logs, 16 bytes; cursors hold in one only.
         credit: bytes of Push frames that the client may have under way.
         expires: Unix time in milliseconds by which a fresh token must have come; None: never.
+        reason: why the connection is that.
+        since: since when, Unix time in milliseconds.
     """
 
     version: int
@@ -120,6 +127,37 @@ class Welcome:
     epoch: bytes
     credit: int
     expires: int | None = None
+    reason: str = ""
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Server: from now on your connection is this.
+
+    Attributes:
+        state: `active`, `inactive` or `retired`.
+        reason: why, a sentence for people.
+        since: Unix time in milliseconds.
+    """
+
+    state: str
+    reason: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """Server: these documents, and their priorities, another connection of your user follows."""
+
+    documents: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """Client: of these documents I hold all up to these offsets; maybe of none."""
+
+    offsets: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +183,14 @@ class Subscribe:
         priority: documents of a lower number are sent first.
         heads: the ends of all logs that the client holds.
         cursor: where it had got to, or None.
+        resume: how much of a clone it had received, or None.
     """
 
     document: str
     priority: int
     heads: Mapping[int, Head]
     cursor: Cursor | None
+    resume: Resume | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +200,8 @@ class Subscribed:
     Attributes:
         document: its name.
         heads: the ends of all logs that the server holds.
-        mode: `cursor`: from the client's cursor on; `vector`: what its heads lack.
+        mode: `cursor`: from the client's cursor on; `vector`: what its heads lack; `clone`: the
+            state first, then what came after it.
     """
 
     document: str
@@ -184,6 +225,29 @@ class Entries:
     after: int
     upto: int
     entries: tuple[bytes, ...]
+    size: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPart:
+    """Server: a part of a document's clone. A data frame.
+
+    Attributes:
+        document: its name.
+        id: of the clone: the SHA-256 of all of its bytes.
+        offset: that the client has got to with all of it.
+        position: of the first byte of this part.
+        total: bytes of all of it.
+        data: the part.
+        size: bytes of the frame as it came, to be given back as credit. Not on the wire.
+    """
+
+    document: str
+    id: bytes
+    offset: int
+    position: int
+    total: int
+    data: bytes
     size: int = field(default=0, compare=False)
 
 
@@ -342,5 +406,9 @@ Frame: TypeAlias = (
     | Failed
     | Goodbye
     | Token
+    | Advance
+    | Subscriptions
+    | SnapshotPart
+    | Standing
     | Unknown
 )

@@ -28,6 +28,7 @@ from crdtsync.sync.endpoint import Endpoint, State
 from crdtsync.sync.fields import TEXT_LENGTH_MAX
 from crdtsync.sync.frames import (
     VERSIONS,
+    Advance,
     Challenge,
     Check,
     Complete,
@@ -42,8 +43,10 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    Standing,
     Subscribe,
     Subscribed,
+    Subscriptions,
     Token,
     Unknown,
     Unsubscribe,
@@ -54,13 +57,15 @@ from crdtsync.sync.wire import encode_frame
 
 __all__ = ["ServerProtocol"]
 
+_NAME_OVERHEAD_BYTES = 12  # the CBOR heads of a name and of its priority
+
 
 class ServerProtocol(Endpoint):
     """One connection, seen from the server.
 
-    Events that `receive` returns: Hello, Proof, Token, Subscribe, Push, Check, Unsubscribe, Ping,
-    Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once its entries are durable,
-    or refused.
+    Events that `receive` returns: Hello, Proof, Token, Subscribe, Push, Check, Unsubscribe,
+    Advance, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once its
+    entries are durable, or refused.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
@@ -97,21 +102,37 @@ class ServerProtocol(Endpoint):
         self._enqueue(encode_frame(Challenge(nonce, epoch)))
 
     def welcome(
-        self, *, epoch: bytes, time: int, state: str = "active", expires: int | None = None
+        self,
+        *,
+        epoch: bytes,
+        time: int,
+        standing: Standing | None = None,
+        expires: int | None = None,
     ) -> None:
         """Let the client in.
 
         Args:
             epoch: of the server's logs.
             time: Unix time in milliseconds.
-            state: what the connection is.
+            standing: what the connection is; active by default.
             expires: Unix time in milliseconds by which a fresh token must have come.
         """
         if self._state is not State.GREETED or self._hello is None:
             raise LocalProtocolError("Welcome answers a Hello, once")
         version = max(set(VERSIONS).intersection(self._hello.versions))
         limits = self.limits.to_wire()
-        frame = Welcome(version, state, limits, time, epoch, self.limits.credit_bytes, expires)
+        standing = standing or Standing("active", "", time)
+        frame = Welcome(
+            version,
+            standing.state,
+            limits,
+            time,
+            epoch,
+            self.limits.credit_bytes,
+            expires,
+            standing.reason,
+            standing.since,
+        )
         self._enqueue(encode_frame(frame))
         self._credit = self._hello.credit
         self._state = State.OPEN
@@ -126,12 +147,33 @@ class ServerProtocol(Endpoint):
         Args:
             document: its name.
             heads: of all logs held here.
-            mode: `cursor` if the client's cursor is honoured, else `vector`.
+            mode: `cursor` if the client's cursor is honoured, `clone` if the state is sent first,
+                else `vector`.
         """
         self._send(Subscribed(document, heads, mode))
 
+    def standing(self, standing: Standing) -> None:
+        """Say what the connection has become."""
+        self._send(standing)
+
+    def tell_subscriptions(self, documents: Mapping[str, int]) -> None:
+        """Name documents that another connection of the user follows, with their priorities.
+
+        What does not fit into one message is sent in several. There is always one.
+        """
+        some: dict[str, int] = {}
+        room = self._message_bytes_max // 2
+        for name, priority in documents.items():
+            size = len(name.encode()) + _NAME_OVERHEAD_BYTES
+            if some and size > room:
+                self._send(Subscriptions(some))
+                some, room = {}, self._message_bytes_max // 2
+            some[name] = priority
+            room -= size
+        self._send(Subscriptions(some))
+
     def send_payload(self, encoded: bytes) -> None:
-        """Send an encoded Entries frame, charging credit. The bytes are not copied.
+        """Send an encoded Entries or SnapshotPart frame, charging credit. The bytes are not copied.
 
         Raises:
             LocalProtocolError: there is no credit: see `can_send`.
@@ -179,7 +221,7 @@ class ServerProtocol(Endpoint):
             return [frame]
         if self._state is not State.OPEN:
             return self._accept_greeting(frame)
-        if isinstance(frame, Ping | Pong | Token | Unknown):
+        if isinstance(frame, Ping | Pong | Token | Advance | Unknown):
             return [frame]
         if isinstance(frame, Subscribe):
             return self._accept_subscribe(frame)

@@ -15,6 +15,7 @@ from crdtsync.codec import decode, encode
 from crdtsync.errors import CodecError, LocalProtocolError, RemoteProtocolError
 from crdtsync.sync import fields as f
 from crdtsync.sync.frames import (
+    Advance,
     Challenge,
     Check,
     Chunk,
@@ -32,8 +33,11 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    SnapshotPart,
+    Standing,
     Subscribe,
     Subscribed,
+    Subscriptions,
     Token,
     Unknown,
     Unsubscribe,
@@ -76,12 +80,14 @@ _SCHEMAS: dict[int, _Schema] = {
     3: _schema(
         Welcome,
         version=f.read_number,
-        state=f.read_text,
+        state=f.read_standing,
         limits=f.read_limits,
         time=f.read_number,
         epoch=f.read_epoch,
         credit=f.read_positive,
         expires=f.optional(f.read_number),
+        reason=f.read_text,
+        since=f.read_number,
     ),
     4: _schema(
         Subscribe,
@@ -89,6 +95,7 @@ _SCHEMAS: dict[int, _Schema] = {
         priority=f.read_number,
         heads=f.read_heads,
         cursor=f.optional(f.read_cursor),
+        resume=f.optional(f.read_resume),
     ),
     5: _schema(Subscribed, document=f.read_document, heads=f.read_heads, mode=f.read_mode),
     6: _schema(
@@ -136,6 +143,18 @@ _SCHEMAS: dict[int, _Schema] = {
     ),
     19: _schema(Token, token=f.read_text),
     20: _schema(Renewed, expires=f.optional(f.read_number)),
+    21: _schema(Advance, offsets=f.read_numbers),
+    22: _schema(Subscriptions, documents=f.read_numbers),
+    23: _schema(
+        SnapshotPart,
+        document=f.read_document,
+        id=f.read_clone_id,
+        offset=f.read_number,
+        position=f.read_number,
+        total=f.read_positive,
+        data=f.read_part,
+    ),
+    24: _schema(Standing, state=f.read_standing, reason=f.read_text, since=f.read_number),
 }
 _TYPES = {schema.make: number for number, schema in _SCHEMAS.items()}
 

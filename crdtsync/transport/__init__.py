@@ -15,7 +15,7 @@ from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.connection import Connection, Connector, connect
 from crdtsync.transport.listener import Listener, listen
 from crdtsync.transport.messages import MessageFrameStream, MessageStream
-from crdtsync.transport.status import ConnectionEvent, ConnectionState, Status
+from crdtsync.transport.status import ConnectionEvent, ConnectionStanding, ConnectionState, Status
 from crdtsync.transport.stream import ByteFrameStream, FrameStream, MemoryFrameStream, memory_pair
 from crdtsync.transport.url import connect_stream
 
@@ -25,6 +25,7 @@ __all__ = [
     "ByteFrameStream",
     "Connection",
     "ConnectionEvent",
+    "ConnectionStanding",
     "ConnectionState",
     "Connector",
     "FrameStream",

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, cast
 from weakref import WeakSet
 
 import anyio
@@ -26,13 +26,19 @@ from crdtsync.errors import (
     TransportError,
 )
 from crdtsync.sync import WireLimits
-from crdtsync.sync.frames import FATAL_CODES, Goodbye
+from crdtsync.sync.frames import FATAL_CODES, Goodbye, Standing
 from crdtsync.transport.address import parse_url
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
 from crdtsync.transport.session import Session
-from crdtsync.transport.status import ConnectionEvent, ConnectionState, EventFeed, Status
+from crdtsync.transport.status import (
+    ConnectionEvent,
+    ConnectionStanding,
+    ConnectionState,
+    EventFeed,
+    Status,
+)
 from crdtsync.transport.stream import FrameStream
 from crdtsync.transport.token import Token
 from crdtsync.transport.url import connect_stream
@@ -74,11 +80,18 @@ class Connection:
         self._error: str | None = None
         self._refused: RefusedError | None = None
         self._last_proof: datetime.datetime | None = None
+        self._standing: Standing | None = None
 
     @property
     def state(self) -> ConnectionState:
         """What the connection is doing."""
         return self._state
+
+    @property
+    def standing(self) -> ConnectionStanding | None:
+        """What the connection is to the server, as it last said; None: not known yet."""
+        standing = self._last_standing()
+        return None if standing is None else cast("ConnectionStanding", standing.state)
 
     @property
     def status(self) -> Status:
@@ -95,6 +108,7 @@ class Connection:
             else:
                 unsent += follower.unsent
                 behind += follower.behind
+        standing = self._last_standing()
         return Status(
             self._state,
             unsent,
@@ -102,13 +116,16 @@ class Connection:
             behind if all_live else None,
             self._proved_at() or self._last_proof,
             self._error,
+            self.standing,
+            "" if standing is None else standing.reason,
+            None if standing is None else _time(standing.since),
         )
 
     async def synced(self) -> None:
         """Return once all that was done here is safe at the server, and all it held is here.
 
-        Both as of the call: what is done or comes meanwhile is not waited for. Goes on over any
-        number of lost connections.
+        On a new device that is all that another one of its user follows. Both as of the call: what
+        is done or comes meanwhile is not waited for. Goes on over any number of lost connections.
 
         Raises:
             RefusedError: the server refuses us, or one of the documents, for good.
@@ -194,6 +211,7 @@ class Connection:
             self._error = str(error)
         finally:
             self._last_proof = self._proved_at() or self._last_proof
+            self._standing = session.exchange.standing or self._standing
             self._session = None
         delay_s = self._backoff.delay_s() if goodbye is None else self._after(goodbye, session)
         if not session.exchange.outdated:
@@ -242,6 +260,10 @@ class Connection:
     def _follower(self, name: str) -> Follower | None:
         return None if self._session is None else self._session.exchange.followers.get(name)
 
+    def _last_standing(self) -> Standing | None:
+        session = self._session
+        return self._standing if session is None else session.exchange.standing
+
     def _proved_at(self) -> datetime.datetime | None:
         """Return since when all documents are proved; None where one is not."""
         if self._session is None:
@@ -249,6 +271,15 @@ class Connection:
         times = [one.proved_at for one in self._session.exchange.followers.values()]
         known = [time for time in times if time is not None]
         return min(known) if known and len(known) == len(times) else None
+
+
+def _time(unix_ms: int) -> datetime.datetime:
+    """Return a time that a server has told, as far as there can be such a time."""
+    epoch = datetime.datetime.fromtimestamp(0, datetime.UTC)
+    try:
+        return epoch + datetime.timedelta(milliseconds=unix_ms)
+    except OverflowError:
+        return datetime.datetime.max.replace(tzinfo=datetime.UTC)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import datetime
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import metadata
 from itertools import islice
 
@@ -28,6 +28,7 @@ from crdtsync.clock import AHEAD_MAX_MS
 from crdtsync.errors import (
     ActionError,
     BrokenChainError,
+    CloneError,
     EntryError,
     ForkError,
     LocalProtocolError,
@@ -48,7 +49,10 @@ from crdtsync.sync.frames import (
     Ping,
     Receipt,
     Renewed,
+    SnapshotPart,
+    Standing,
     Subscribed,
+    Subscriptions,
     Welcome,
 )
 from crdtsync.transport.follower import Follower
@@ -63,6 +67,7 @@ DOCUMENTS_PER_BLOCK = 50
 CHECKED_PER_TICK = 20
 ADVANCE_MAX = 100  # offsets that a cursor may be ahead of the stored one
 
+_STANDING_EVENTS = {"active": "activated", "inactive": "downgraded", "retired": "retired"}
 _FORKED = frozenset({"fork", "chain"})
 """Codes of a document's end after which it is seen whether a log of ours forks."""
 
@@ -91,6 +96,7 @@ class Exchange:
         followers: what is known of each document.
         goodbye: the server's, once it has come.
         welcomed: whether the server has let us in.
+        standing: what the server has said that we are to it.
         expires: Unix time, by our clock, by which a fresh token must have come; None: never.
         mended: how many logs were mended.
     """
@@ -106,6 +112,7 @@ class Exchange:
         self.followers: dict[str, Follower] = {}
         self.goodbye: Goodbye | None = None
         self.welcomed = False
+        self.standing: Standing | None = None
         self.expires: float | None = None
         self.mended = 0
         self._own, self._key = replica.id, replica.key
@@ -123,6 +130,9 @@ class Exchange:
         self._inbox: list[Entries] = []  # of one document
         self._inbox_bytes = 0
         self._dirty: set[str] = set()  # documents with a receipt to be stored
+        self._priorities: dict[str, int] = {}
+        self._named = False  # what our user's other connection follows was named, if it is to be
+        self._reported = False  # the server was told how far we hold all that we follow
         self._rotation: deque[str] = deque()  # documents, those checked longest ago first
 
     @property
@@ -161,7 +171,9 @@ class Exchange:
                 self._gather(event)
                 continue
             self._store_inbox()
-            if not self._is_stale(event) and not self.outdated:
+            if isinstance(event, SnapshotPart):
+                self._on_part(event)
+            elif not self._is_stale(event) and not self.outdated:
                 self._handle(event)
 
     def settle(self) -> None:
@@ -209,7 +221,7 @@ class Exchange:
     def _store(self, name: str, follower: Follower, datas: Sequence[bytes], cursor: Cursor) -> None:
         ledger = follower.ledger
         stored = ledger.cursor
-        if not datas and stored is not None and stored.epoch == cursor.epoch:
+        if not datas and self._is_active and stored is not None and stored.epoch == cursor.epoch:
             # Mostly the echo of our own push: not worth a transaction each time.
             follower.advance = cursor
             if cursor.offset - stored.offset < ADVANCE_MAX:
@@ -270,12 +282,27 @@ class Exchange:
             self._on_heads(event)
         elif isinstance(event, Failed):
             self._on_failed(event)
-        elif isinstance(event, Challenge):
+        else:
+            self._hear(event)
+
+    def _hear(self, event: Frame) -> None:
+        """Deal with a frame that concerns the connection as a whole."""
+        if isinstance(event, Challenge):
             self._answer(event)
         elif isinstance(event, Renewed):
             self._expires_in(event.expires)
+        elif isinstance(event, Standing):
+            self.standing = event
+            self._publish(ConnectionEvent(_STANDING_EVENTS[event.state], event.reason))
+        elif isinstance(event, Subscriptions):
+            self._named = True
+            self._priorities.update(event.documents)
+            for name in event.documents:
+                self.touch(name)
         elif isinstance(event, Welcome):
             self.welcomed = True
+            self.standing = Standing(event.state, event.reason, event.since)
+            self._named = self._is_active
             self._epoch = event.epoch
             self._server_ahead_s = event.time / 1000 - _now().timestamp()
             self._expires_in(event.expires)
@@ -343,12 +370,36 @@ class Exchange:
         follower.reach(event.offset, _now())
         if follower.doubt is not None:  # our logs are as the server has them: it is another's
             self._give_up(event.document, *follower.doubt)
-        elif not follower.completed(event.heads, _now()) and not follower.refetched:
+        elif follower.completed(event.heads, _now()):
+            self._store(event.document, follower, (), Cursor(self._epoch, event.offset))
+        elif not follower.refetched:
             # The cursor claims more than the ledger holds. Once per session, begin from its heads.
             follower.refetched = True
             detail = "what came has a hole; asked for again"
             self._publish(ConnectionEvent("gap", detail, event.document))
             self._subscribe(event.document, follower, None)
+
+    def _on_part(self, event: SnapshotPart) -> None:
+        name = event.document
+        follower = self.followers[name]
+        whole = False
+        if follower.live and not self.outdated:
+            cursor = Cursor(self._epoch, event.offset)
+            try:
+                whole = follower.ledger.take_part(
+                    event.id, event.position, event.total, event.data, cursor
+                )
+            except CloneError as error:
+                self._give_up(name, "clone", str(error))
+            except EntryError as error:
+                self._on_bad_entry(name, error)
+        self._protocol.returned(event.size)
+        if whole:
+            detail = f"begun anew from its state at the server, {event.total:,} bytes"
+            self._publish(ConnectionEvent("cloned", detail, name))
+            follower.progressed(_now())
+            self._queue_check(name)
+            self._pushes.setdefault(name)
 
     def _on_receipt(self, event: Receipt) -> None:
         follower = self.followers[event.document]
@@ -384,7 +435,7 @@ class Exchange:
 
     def touch(self, name: str) -> None:
         """Note that a document has a new entry of ours, or is new."""
-        if self._documents is None or name in self._documents:
+        if self._is_wanted(name):
             self._touched[name] = None
 
     def work(self) -> bool:
@@ -402,6 +453,8 @@ class Exchange:
             del self._touched[name]
             if self._follow(name).live:
                 self._pushes.setdefault(name)
+        if not self._is_active and not self._touched and self._named:
+            self._report()
         for name in list(islice(self._checks, DOCUMENTS_PER_BLOCK)):
             del self._checks[name]
             follower = self.followers[name]
@@ -431,7 +484,59 @@ class Exchange:
         if follower.failure is not None:
             code, reason = follower.failure
             raise RefusedError(code, f"document {name!r}: {reason}")
-        return follower.is_proved(check, ours)
+        proved = follower.is_proved(check, ours)
+        if proved and follower.proved_at is None:
+            follower.proved_at = _now()  # else only a moment without any work would prove it
+        return proved
+
+    @property
+    def named(self) -> Collection[str] | None:
+        """What another connection of our user follows and we are to; None: not known yet."""
+        if not self._named:
+            return None
+        return [name for name in self._priorities if self._is_wanted(name)]
+
+    def _is_wanted(self, name: str) -> bool:
+        return self._documents is None or name in self._documents
+
+    @property
+    def _is_active(self) -> bool:
+        return self.standing is not None and self.standing.state == "active"
+
+    def _report(self) -> None:
+        """Tell the server how far we hold documents for good, where that is news.
+
+        Raises:
+            StorageError: a cursor could not be stored.
+        """
+        if self.outdated:
+            return
+        for follower in self.followers.values():
+            if follower.advance is not None:
+                follower.ledger.receive((), follower.advance)
+                follower.advance = None
+        offsets: dict[str, int] = {}
+        for name, follower in self.followers.items():
+            cursor = follower.ledger.cursor
+            if (
+                follower.live
+                and cursor is not None
+                and cursor.epoch == self._epoch
+                and cursor.offset > follower.reported
+            ):
+                offsets[name] = follower.reported = cursor.offset
+        if offsets or not self._reported:
+            self._reported = True
+            self._protocol.advance(offsets)
+
+    def part(self) -> None:
+        """Say what should be said before the session is ended from this side.
+
+        Raises:
+            StorageError: a cursor could not be stored.
+        """
+        if self.welcomed and not self._protocol.closed:
+            self._report()
 
     def tick(self) -> None:
         """Prove that the connection lives, and of some documents in turn that nothing is missing.
@@ -442,10 +547,7 @@ class Exchange:
         if not self.welcomed or self._protocol.closed:
             return
         self._protocol.ping()
-        for follower in self.followers.values():
-            if follower.advance is not None and not self.outdated:
-                follower.ledger.receive((), follower.advance)
-                follower.advance = None
+        self._report()
         for _ in range(min(CHECKED_PER_TICK, len(self._rotation))):
             name = self._rotation.popleft()
             if self.followers[name].failure is None:
@@ -468,9 +570,17 @@ class Exchange:
         follower.advance = None
         try:
             heads = follower.ledger.heads
+            if follower.ledger.is_stale:  # to claim nothing is to ask for a clone
+                heads, cursor = {}, None
             if follower.doubt is not None:
                 heads = {r: head for r, head in heads.items() if not self._replica.owns(r)}
-            self._protocol.subscribe(name, heads, cursor)
+            self._protocol.subscribe(
+                name,
+                heads,
+                cursor,
+                priority=self._priorities.get(name, 0),
+                resume=follower.ledger.resume,
+            )
         except LocalProtocolError as error:
             self._drop(name, "local", str(error))
 

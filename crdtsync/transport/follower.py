@@ -46,6 +46,7 @@ class Follower:
         failure: code and reason, once the document does not go on.
         proved_at: when both sides were last known to hold the same.
         reached: how far in the server's sequence this session has brought us.
+        reported: the offset that the server was last told we hold.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Follower:
         "proved_at",
         "reached",
         "refetched",
+        "reported",
         "sent",
         "theirs",
     )
@@ -83,6 +85,7 @@ class Follower:
         self.refetched = False
         self.failure: tuple[str, str] | None = None
         self.proved_at: datetime.datetime | None = None
+        self.reported = 0
         self.reached = 0
         self._asked = 0  # checks that were sent
         self._waiting = False  # the last of them has proved nothing yet
@@ -176,7 +179,7 @@ class Follower:
         if not covers(held, theirs):
             return False
         if covers(theirs, held):
-            self.proved_at = now
+            self._prove(now)
         return True
 
     def reach(self, offset: int, now: datetime.datetime) -> None:
@@ -191,12 +194,16 @@ class Follower:
         held = self.ledger.vector
         if covers(held, self._goal):
             if covers(self.theirs, held):
-                self.proved_at = now
+                self._prove(now)
             else:
                 self._ahead = True
             self._goal = None
             self._waiting = False
             self._proof = self._asked
+
+    def _prove(self, now: datetime.datetime) -> None:
+        self.proved_at = now
+        self.ledger.proved()
 
     def is_proved(self, check: int, ours: Mapping[int, int]) -> bool:
         """Tell whether a check has proved all theirs here, and our entries are durable there."""

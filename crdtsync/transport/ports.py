@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from crdtsync.clone import Resume
 from crdtsync.keys import DeviceKey
 from crdtsync.log import Cursor, Head
 
@@ -83,6 +84,31 @@ class LedgerPort(Protocol):
 
     def hash_at(self, replica: int, seq: int, /) -> bytes | None:
         """Return the hash of an entry by its number; None if it is not held."""
+        ...
+
+    @property
+    def resume(self) -> Resume | None:
+        """How much of a clone has come."""
+        ...
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the state that the logs begin above must be replaced by another clone."""
+        ...
+
+    def take_part(
+        self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor, /
+    ) -> bool:
+        """Keep a part of a clone, and begin above it once it is whole; tell whether it is.
+
+        Raises:
+            CloneError, EntryError: the clone cannot be gone on from; nothing was changed.
+            StorageError: nothing was changed.
+        """
+        ...
+
+    def proved(self) -> None:
+        """Note that the server holds all that is held here."""
         ...
 
     def missing(self, theirs: Mapping[int, int], bytes_max: int, /) -> Sequence[MissingPort]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import anyio
 from anyio.lowlevel import checkpoint
@@ -96,6 +97,12 @@ class Session:
                     with self._sending:
                         await self._until_end(self._send)
                     await self._say_farewell()
+                except anyio.get_cancelled_exc_class():
+                    with suppress(StorageError):  # then the server believes us to have less
+                        self.exchange.part()
+                    with anyio.CancelScope(shield=True):
+                        await self._say_farewell()
+                    raise
                 finally:
                     await self._close()
                     tasks.cancel_scope.cancel()
@@ -115,13 +122,18 @@ class Session:
 
         Args:
             wanted: for each document, the numbers of our entries that are to be durable, by the
-                ids of ours under which they stand.
+                ids of ours under which they stand. What our user follows elsewhere, and we are to,
+                is proved as well.
 
         Raises:
             RefusedError: one of the documents does not go on.
         """
+        while (named := self.exchange.named) is None:
+            if self._ended:
+                return False
+            await self._feed.news()
         mended = self.exchange.mended
-        waiting = await self._ask(wanted)
+        waiting = await self._ask({**{name: {} for name in named}, **wanted})
         while not self._ended and self.exchange.mended == mended:
             while waiting and self.exchange.is_proved(*waiting[-1]):
                 waiting.pop()

@@ -11,11 +11,22 @@ from typing import Literal, TypeAlias
 
 import anyio
 
-__all__ = ["ConnectionEvent", "ConnectionState", "EventFeed", "Status"]
+__all__ = [
+    "ConnectionEvent",
+    "ConnectionStanding",
+    "ConnectionState",
+    "EventFeed",
+    "Status",
+]
 
 ConnectionState: TypeAlias = Literal["connecting", "online", "waiting", "refused", "closed"]
 """`connecting`: on the way to the server. `online`: in exchange with it. `waiting`: for the next
 try. `refused`: the server said no, for good. `closed`: the context was left."""
+
+ConnectionStanding: TypeAlias = Literal["active", "inactive", "retired"]
+"""`active`: the server keeps for us what we have not seen yet. `inactive`: it does not, so that
+next time we may be given documents as they are, without how they came to be so. `retired`: it has
+let us go; whoever connects again begins anew."""
 
 _EVENTS_KEPT = 1000
 
@@ -26,11 +37,15 @@ class Status:
 
     Attributes:
         state: what it is doing.
+        standing: what it is to the server, as it last said; None: not known yet.
+        standing_reason: why it is that.
+        standing_since: since when.
         unsent: own entries that were not sent to the server yet.
         unacknowledged: own entries that are not known to be durable at the server.
         behind: entries that the server is known to hold and we do not; None: not known.
         last_proof: when it was last proved, of the document for which that is longest ago, that
-            the server and this replica held the same; None: not of all documents.
+            the server and this replica held the same, but for what was being done at that moment;
+            None: not of all documents.
         error: why it is not on line.
     """
 
@@ -40,6 +55,9 @@ class Status:
     behind: int | None
     last_proof: datetime.datetime | None
     error: str | None
+    standing: ConnectionStanding | None = None
+    standing_reason: str = ""
+    standing_since: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +69,8 @@ class ConnectionEvent:
             an entry of ours without effect; `mended`: a copy of this store had gone on with a log
             of ours, and what both did counts now; `rotated`: we go on under another id, because of
             a copy; `gap`: a document is asked for again, because what came of it has a hole;
+            `cloned`: a document was begun anew from its state at the server, with ours on top;
+            `activated`, `downgraded`, `retired`: what the connection has become to the server;
             `clock`: this device's clock is far from the server's.
         detail: a sentence for people.
         document: its name, where it is about one.

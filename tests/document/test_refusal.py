@@ -91,6 +91,12 @@ class Shelf:
     def save_snapshot(self, snapshot: Snapshot) -> None:
         self.kept = snapshot
 
+    below: dict[int, int] = {}
+    begun_at = 0
+
+    def base(self) -> None:
+        return None
+
     def entries(
         self, after: Mapping[int, int] | None = None, upto: Mapping[int, int] | None = None
     ) -> Iterator[Entry]:

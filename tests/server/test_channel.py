@@ -52,6 +52,9 @@ class Watched(MemoryBackend):
 class Listener:
     """A follower that counts how often it was told."""
 
+    cursor = 0
+    honoured = False
+
     def __init__(self, channel: Channel) -> None:
         self.told = 0
         channel.follow(self)

@@ -20,6 +20,7 @@ async def follow(subscription: Subscription, backend: MemoryBackend) -> list[byt
     datas: list[bytes] = []
     while subscription.cursor < subscription.channel.offset:
         frame = subscription.cached() or await subscription.read(backend, 512)
+        assert frame is not None
         upto, payload = frame
         entries = decode_frame(payload)
         assert isinstance(entries, Entries)

@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from crdtsync.clone import Resume
 from crdtsync.log import Cursor, Head
 from crdtsync.sync import ClientProtocol, ServerProtocol, WireLimits, frames
 from crdtsync.sync.fields import DOCUMENT_LENGTH_MAX, NUMBER_MAX
@@ -29,6 +30,8 @@ heads_maps = st.dictionaries(
 )
 cursors = st.builds(Cursor, st.binary(min_size=16, max_size=16), numbers)
 
+clone_ids = st.binary(min_size=32, max_size=32)
+
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "versions": st.lists(numbers, min_size=1, max_size=4).map(tuple),
     "client": st.binary(min_size=16, max_size=16),
@@ -43,7 +46,14 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "version": numbers,
     "server": texts,
     "expires": st.none() | numbers,
-    "state": texts,
+    "state": st.sampled_from(["active", "inactive", "retired"]),
+    "since": numbers,
+    "resume": st.none() | st.builds(Resume, clone_ids, numbers),
+    "offsets": st.dictionaries(documents, numbers, max_size=4),
+    "documents": st.dictionaries(documents, numbers, max_size=4),
+    "position": numbers,
+    "total": positives,
+    "data": st.binary(min_size=1, max_size=80),
     "limits": st.dictionaries(texts, numbers, max_size=4),
     "time": numbers,
     "epoch": st.binary(min_size=16, max_size=16),
@@ -51,7 +61,7 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "priority": numbers,
     "heads": heads_maps,
     "cursor": st.none() | cursors,
-    "mode": st.sampled_from(["cursor", "vector"]),
+    "mode": st.sampled_from(["cursor", "vector", "clone"]),
     "after": numbers,
     "upto": numbers,
     "entries": entry_lists,
@@ -82,6 +92,8 @@ def frames_of(kind: type[Any]) -> st.SearchStrategy[Frame]:
         return st.builds(kind, nonce=blobs, epoch=_FIELDS["epoch"])
     if kind is frames.Token:
         return st.builds(kind, token=texts)
+    if kind is frames.SnapshotPart:
+        return st.builds(kind, **{name: _FIELDS[name] for name in names} | {"id": clone_ids})
     return st.builds(kind, **{name: _FIELDS[name] for name in names})
 
 

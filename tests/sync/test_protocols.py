@@ -55,7 +55,8 @@ def test_a_conversation() -> None:
 
     server.welcome(epoch=EPOCH, time=5)
     [welcome], _ = wire(client, server)
-    assert welcome == Welcome(1, "active", WireLimits().to_wire(), 5, EPOCH, 1024 * 1024)
+    limits = WireLimits().to_wire()
+    assert welcome == Welcome(1, "active", limits, 5, EPOCH, 1024 * 1024, None, "", 5)
     assert client.state is server.state is State.OPEN
 
     client.subscribe("d", HEADS, Cursor(EPOCH, 4), priority=2)

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crdtsync.clone import Resume
 from crdtsync.codec import encode
 from crdtsync.errors import LocalProtocolError, RemoteProtocolError
 from crdtsync.log import Cursor, Head
 from crdtsync.sync import decode_frame, encode_frame
 from crdtsync.sync.frames import (
+    Advance,
     Challenge,
     Check,
     Chunk,
@@ -33,8 +35,11 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    SnapshotPart,
+    Standing,
     Subscribe,
     Subscribed,
+    Subscriptions,
     Token,
     Unknown,
     Unsubscribe,
@@ -50,9 +55,19 @@ GOLDEN: dict[str, Frame] = {
     "proof": Proof("sync.example", b"signature"),
     "welcome": Welcome(1, "active", {"frame_bytes_max": 262144}, 1700000000000, EPOCH, 1048576),
     "welcome, for a while": Welcome(1, "active", {}, 1700000000000, EPOCH, 1, 1700000060000),
+    "welcome, inactive": Welcome(
+        1, "inactive", {}, 1700000000000, EPOCH, 1, None, "idle for a year", 1690000000000
+    ),
     "subscribe": Subscribe("board/1", 2, {9: HEAD, 7: Head(1, bytes(32))}, Cursor(EPOCH, 41)),
     "subscribe, new": Subscribe("board/1", 0, {}, None),
+    "subscribe, in the middle of a clone": Subscribe("board/1", 0, {}, None, Resume(bytes(32), 9)),
     "subscribed": Subscribed("board/1", {7: HEAD}, "cursor"),
+    "subscribed, to be cloned": Subscribed("board/1", {7: HEAD}, "clone"),
+    "snapshot part": SnapshotPart("board/1", bytes(32), 43, 9, 20, b"part"),
+    "advance": Advance({"board/1": 43, "board/2": 7}),
+    "advance, none": Advance({}),
+    "subscriptions": Subscriptions({"board/1": 0, "board/2": 2}),
+    "standing": Standing("inactive", "too far behind", 1700000000000),
     "entries": Entries("board/1", 41, 43, (b"one", b"two")),
     "entries, none": Entries("board/1", 43, 44, ()),
     "complete": Complete("board/1", 2, 43, {7: HEAD}),
@@ -122,7 +137,7 @@ _json = st.recursive(
 )
 
 
-@given(st.integers(0, 18), st.lists(_json, max_size=10))
+@given(st.integers(0, 24), st.lists(_json, max_size=10))
 def test_any_fields_are_a_frame_or_refused(kind: int, fields: list[Any]) -> None:
     try:
         frame = decode_frame(encode([kind, *fields]))
@@ -162,11 +177,18 @@ def test_a_damaged_frame_is_a_frame_or_refused(frame: Frame, data: st.DataObject
         ([5, "d", [[7, 0, bytes(32)]], "vector"], "Subscribed.heads"),
         ([5, "d", [[7, 1, bytes(32)]] * 2, "vector"], "ascending order"),
         ([5, "d", [[7, 1, bytes(32)], [6, 1, bytes(32)]], "vector"], "ascending order"),
-        ([4, "d", 0, [], [bytes(15), 0]], "Subscribe.cursor"),
-        ([4, "d", 0, [], [bytes(16)]], "Subscribe.cursor"),
+        ([4, "d", 0, [], [bytes(15), 0], None], "Subscribe.cursor"),
+        ([4, "d", 0, [], [bytes(16)], None], "Subscribe.cursor"),
         ([9, "d", 7, 1, 1, [[0, "no"]]], "Receipt.refused"),
         ([9, "d", 0, 1, 1, []], "Receipt.replica"),
-        ([3, 1, "active", {b"a": 1}, 0, bytes(16), 1, None], "Welcome.limits"),
+        ([3, 1, "active", {b"a": 1}, 0, bytes(16), 1, None, "", 0], "Welcome.limits"),
+        ([3, 1, "idle", {}, 0, bytes(16), 1, None, "", 0], "Welcome.state"),
+        ([4, "d", 0, [], None, [bytes(31), 0]], "Subscribe.resume"),
+        ([21, {"": 1}], "Advance.offsets"),
+        ([22, {"d": -1}], "Subscriptions.documents"),
+        ([22, [["d", 1]]], "Subscriptions.documents"),
+        ([23, "d", bytes(32), 1, 0, 0, b"x"], "SnapshotPart.total"),
+        ([24, "asleep", "", 0], "Standing.state"),
     ],
 )
 def test_a_frame_that_does_not_fit_its_schema_says_where(items: list[Any], why: str) -> None:

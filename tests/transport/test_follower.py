@@ -49,6 +49,22 @@ class Logs:
     def hold(self, **seqs: int) -> None:
         self.heads |= heads(**seqs)
 
+    @property
+    def resume(self) -> None:
+        return None
+
+    @property
+    def is_stale(self) -> bool:
+        return False
+
+    def take_part(
+        self, id_: bytes, position: int, total: int, data: bytes, cursor: Cursor, /
+    ) -> bool:
+        raise NotImplementedError
+
+    def proved(self) -> None:
+        pass
+
     def missing(self, theirs: object, bytes_max: int, /) -> list[Missing]:
         raise NotImplementedError
 

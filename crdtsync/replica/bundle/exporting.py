@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 
-from crdtsync.errors import CorruptLogError, StorageError
+from crdtsync.errors import BundleError, CorruptLogError, StorageError
 from crdtsync.replica.bundle.records import Contents, End, Header, Part, RecordWriter
 from crdtsync.replica.stored import Missing
 
@@ -59,8 +59,16 @@ def export_bundle(
         progress: is told how far it is.
 
     Raises:
+        BundleError: a log is not here from its first entry.
         StorageError: the bundle could not be written, or the store not be read.
     """
+    for ledger in ledgers:
+        if ledger.below:
+            raise BundleError(
+                f"document {ledger.name!r} was begun from its state here, without the log below: "
+                "export it where all of its log is",
+                path=str(target),
+            )
     if not isinstance(target, str | os.PathLike):
         return _export(ledgers, describe, replica, target, progress)
     with _whole_file(os.fspath(target)) as file:

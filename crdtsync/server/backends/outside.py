@@ -6,6 +6,7 @@ of that when it looks again. To the entries only the server itself may write.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,12 +15,24 @@ import apsw
 
 from crdtsync.errors import StorageError
 from crdtsync.server.backends.erasure_table import ErasureTable
+from crdtsync.server.backends.records_table import ConnectionTable
 from crdtsync.server.backends.table import DeviceTable, EntryTable
+from crdtsync.server.connections import unix_ms
 from crdtsync.server.devices import Device
 from crdtsync.server.erasures import Erasure
+from crdtsync.server.lifecycle import TRANSITIONS, Event
+from crdtsync.server.records import KnownConnection, lag_of
 from crdtsync.storage import open_file
 
-__all__ = ["holds_entry", "list_devices", "list_erasures", "order_erasure", "revoke_device"]
+__all__ = [
+    "holds_entry",
+    "list_connections",
+    "list_devices",
+    "list_erasures",
+    "order_erasure",
+    "retire_connection",
+    "revoke_device",
+]
 
 T = TypeVar("T")
 
@@ -42,6 +55,45 @@ def revoke_device(path: str | os.PathLike[str], replica: int) -> bool:
         StorageError: it cannot be written, or is no server's file.
     """
     return _touch(path, lambda connection: DeviceTable(connection).revoke(replica))
+
+
+def list_connections(
+    path: str | os.PathLike[str], user: str | None = None
+) -> list[KnownConnection]:
+    """Return the connections that a server's file knows, of one user or of all.
+
+    Raises:
+        StorageError: it cannot be read, or is no server's file.
+    """
+
+    def look(connection: apsw.Connection) -> list[KnownConnection]:
+        table = ConnectionTable(connection)
+        crowds = {crowd.document: crowd for crowd in table.crowds()}
+        known = []
+        for record in table.of(user):
+            followed = table.followed(record.client)
+            known.append(KnownConnection(record, followed, lag_of(followed, crowds), None))
+        return known
+
+    return _look(path, look)
+
+
+def retire_connection(path: str | os.PathLike[str], client: bytes, reason: str) -> bool:
+    """Retire a connection in a server's file; False if there is none that could be.
+
+    Raises:
+        StorageError: it cannot be written, or is no server's file.
+    """
+
+    def touch(connection: apsw.Connection) -> bool:
+        table = ConnectionTable(connection)
+        held = table.get(client)
+        if held is None or (held.state, Event.RETIRE) not in TRANSITIONS:
+            return False
+        to = TRANSITIONS[held.state, Event.RETIRE].to
+        return table.put(dataclasses.replace(held, state=to, reason=reason, since=unix_ms()))
+
+    return _touch(path, lambda connection: _together(connection, touch))
 
 
 def list_erasures(path: str | os.PathLike[str], *, due: bool = False) -> list[Erasure]:
@@ -79,6 +131,18 @@ def order_erasure(path: str | os.PathLike[str], erasure: Erasure) -> None:
         StorageError: it cannot be written, or is no server's file.
     """
     _touch(path, lambda connection: ErasureTable(connection).put(erasure, due=True))
+
+
+def _together(connection: apsw.Connection, act: Callable[[apsw.Connection], T]) -> T:
+    """Do several statements in one transaction, which nobody else can come between."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        done = act(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return done
 
 
 def _look(path: str | os.PathLike[str], act: Callable[[apsw.Connection], T]) -> T:

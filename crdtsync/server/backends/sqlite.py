@@ -30,6 +30,7 @@ from crdtsync.server.backend import (
     Added,
     Appended,
     Row,
+    SnapshotInfo,
     State,
     Stored,
     Watcher,
@@ -37,17 +38,22 @@ from crdtsync.server.backend import (
 from crdtsync.server.backends.committer import Committer
 from crdtsync.server.backends.erasure_table import SCHEMA as ERASURE_SCHEMA
 from crdtsync.server.backends.erasure_table import ErasureTable
+from crdtsync.server.backends.records_table import SCHEMA as CONNECTION_SCHEMA
+from crdtsync.server.backends.records_table import ConnectionTable
+from crdtsync.server.backends.snapshot_table import SCHEMA as SNAPSHOT_SCHEMA
+from crdtsync.server.backends.snapshot_table import SnapshotTable, is_dropped
 from crdtsync.server.backends.table import SCHEMA as ENTRY_SCHEMA
 from crdtsync.server.backends.table import DeviceTable, EntryTable
 from crdtsync.server.devices import Device
 from crdtsync.server.erasures import Erasure
+from crdtsync.server.records import ConnectionRecord, Crowd, Followed, Lag, Move
 from crdtsync.storage import open_file
 
 __all__ = ["SqliteBackend"]
 
 T = TypeVar("T")
 
-SCHEMA = ENTRY_SCHEMA + ERASURE_SCHEMA
+SCHEMA = ENTRY_SCHEMA + ERASURE_SCHEMA + SNAPSHOT_SCHEMA + CONNECTION_SCHEMA
 
 
 def _tell_nobody(_: object) -> None:
@@ -82,6 +88,8 @@ class SqliteBackend:
         self._connection = self._file.connection
         self._table = EntryTable(self._connection)
         self._devices = DeviceTable(self._connection)
+        self._snapshots = SnapshotTable(self._connection)
+        self._connections = ConnectionTable(self._connection)
         self._erasures = ErasureTable(self._connection)
         self._erased: dict[str, dict[tuple[int, int], Erasure]] | None = None
         self._documents: dict[str, _Document] = {}
@@ -127,6 +135,62 @@ class SqliteBackend:
 
     async def covered(self, document: str, vector: Mapping[int, int]) -> int:
         return await self._read(lambda: self._covered(document, vector))
+
+    async def keep_snapshot(self, document: str, offset: int, data: bytes) -> SnapshotInfo:
+        def work() -> SnapshotInfo:
+            number = self._document(document).id
+            assert number is not None, f"{document!r} holds nothing"
+            return self._snapshots.put(number, offset, data)
+
+        return await self._committer.write(work, _tell_nobody)
+
+    async def read_snapshot(
+        self, document: str, id_: bytes, position: int, bytes_max: int
+    ) -> bytes | None:
+        def work() -> bytes | None:
+            number = self._document(document).id
+            if number is None:
+                return None
+            return self._snapshots.read(number, id_, position, bytes_max)
+
+        return await self._read(work)
+
+    async def trim(self, document: str, upto: int, *, drop: bool) -> int:
+        def work() -> int:
+            number = self._document(document).id
+            return 0 if number is None else self._snapshots.trim(number, upto, drop=drop)
+
+        return await self._committer.write(work, _tell_nobody)
+
+    async def connection(self, client: bytes) -> ConnectionRecord | None:
+        return await self._read(lambda: self._connections.get(client))
+
+    async def connections(self, user: str | None = None) -> list[ConnectionRecord]:
+        return await self._read(lambda: self._connections.of(user))
+
+    async def put_connection(self, record: ConnectionRecord) -> bool:
+        return await self._committer.write(lambda: self._connections.put(record), _tell_nobody)
+
+    async def followed(self, client: bytes) -> dict[str, Followed]:
+        return await self._read(lambda: self._connections.followed(client))
+
+    async def note(self, moves: Sequence[Move], seen: Mapping[bytes, int]) -> None:
+        await self._committer.write(lambda: self._connections.note(moves, seen), _tell_nobody)
+
+    async def floor(self, document: str) -> int | None:
+        return await self._read(lambda: self._connections.floor(document))
+
+    async def crowds(self) -> list[Crowd]:
+        return await self._read(self._connections.crowds)
+
+    async def lags(self, document: str) -> dict[bytes, Lag]:
+        def work() -> dict[bytes, Lag]:
+            return self._connections.lags(self._document(document).id or 0, document)
+
+        return await self._read(work)
+
+    async def retired(self) -> frozenset[bytes]:
+        return await self._read(self._connections.retired)
 
     async def erase(self, erasure: Erasure) -> bool:
         def work() -> tuple[bool, Added | None]:
@@ -241,13 +305,17 @@ class SqliteBackend:
         head = held.heads.get(replica)
         if held.id is None or head is None or not 0 < seq <= head.seq:
             return False, None
-        entry = decode_entry(self._table.at(held.id, replica, seq).data, STORED)
+        before = self._table.at(held.id, replica, seq)
+        if is_dropped(before.data):
+            return False, None
+        entry = decode_entry(before.data, STORED)
         erased = erase(entry, reason, held.heads)
         if erased is entry:
             return True, None
         held.position += 1
         row = self._table.rewrite(held.id, erased, held.position)
-        return True, Added(document, [row], {}, rewritten=True)
+        forgotten = self._snapshots.forget(held.id, before.offset)
+        return True, Added(document, [row], {}, rewritten=True, unsnapshotted=forgotten)
 
     def _rows(self, document: str, after: int, bytes_max: int, upto: int | None) -> list[Row]:
         held = self._document(document)
@@ -258,14 +326,18 @@ class SqliteBackend:
 
     def _state(self, document: str) -> State:
         held = self._document(document)
-        return State(held.position, dict(held.heads))
+        if held.id is None:
+            return State(0, {})
+        base, snapshot = self._snapshots.base(held.id), self._snapshots.info(held.id)
+        return State(held.position, dict(held.heads), base, snapshot)
 
     def _entry(self, document: str, replica: int, seq: int) -> bytes | None:
         held = self._document(document)
         head = held.heads.get(replica)
         if held.id is None or head is None or not 0 < seq <= head.seq:
             return None
-        return self._table.at(held.id, replica, seq).data
+        data = self._table.at(held.id, replica, seq).data
+        return None if is_dropped(data) else data
 
     def _covered(self, document: str, vector: Mapping[int, int]) -> int:
         held = self._document(document)
@@ -286,7 +358,8 @@ class SqliteBackend:
 
     def _hash_at(self, held: _Document, replica: int, seq: int) -> bytes:
         assert held.id is not None
-        return hash_of(self._table.at(held.id, replica, seq).data)
+        data = self._table.at(held.id, replica, seq).data
+        return data if is_dropped(data) else hash_of(data)
 
     def _document(self, name: str) -> _Document:
         # Taken out and put back, so that the first one is always the one unused for longest.
@@ -308,6 +381,8 @@ class SqliteBackend:
 
     def _head(self, name: str, document: int, replica: int) -> Head:
         row = self._table.newest(document, replica)
+        if is_dropped(row.data):
+            return Head(row.seq, row.data)
         try:
             entry = decode_entry(row.data)
         except EntryError as error:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import apsw
 
-from crdtsync.log import Entry
+from crdtsync.log import HASH_BYTES, Entry
 from crdtsync.server.backend import Row
 from crdtsync.server.devices import Device
 
@@ -209,7 +209,9 @@ class EntryTable:
         )
         return any(True for _ in rows)
 
-    def read(self, document: int, after: int, upto: int, bytes_max: int) -> list[Row]:
+    def read(
+        self, document: int, after: int, upto: int, bytes_max: int, *, dropped: bool = False
+    ) -> list[Row]:
         """Return entries above an offset in their order, at least one if there is any.
 
         Args:
@@ -217,17 +219,19 @@ class EntryTable:
             after: the offset below the first one wanted.
             upto: the last offset wanted.
             bytes_max: about how many bytes to return.
+            dropped: those too of which only the hash is left, in place of the entry.
         """
         base = document << _OFFSET_BITS
         rows: list[Row] = []
         size = 0
         for place, replica, seq, data in self._connection.execute(
             "SELECT place, replica, seq, ifnull(cast(data AS BLOB), x'') FROM entries "
-            "WHERE place > ?1 AND place <= ?2 "
+            "WHERE place > ?1 AND place <= ?2 AND ifnull(length(data), 0) != ?3 "
             "UNION ALL SELECT notices.place, replica, seq, ifnull(cast(data AS BLOB), x'') "
             "FROM notices JOIN entries USING(document, replica, seq) "
-            "WHERE notices.place > ?1 AND notices.place <= ?2 ORDER BY 1",
-            (base + after, base + upto),
+            "WHERE notices.place > ?1 AND notices.place <= ?2 AND ifnull(length(data), 0) != ?3 "
+            "ORDER BY 1",
+            (base + after, base + upto, 0 if dropped else HASH_BYTES),
         ):
             size += len(data)
             if rows and size > bytes_max:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Literal, Protocol, Self
 
 import anyio
 
@@ -24,6 +24,7 @@ from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.policy import ConnectionPolicy
 from crdtsync.server.web.asgi import AsgiWebSocket, Receive, Scope, Send, headers_of, respond
 from crdtsync.server.web.guard import Guard
 from crdtsync.server.yjs import Doors, HocuspocusPath, YWebsocketPath
@@ -229,6 +230,8 @@ def web_app(
     authenticator: Authenticator | None = None,
     names: Collection[str] | None = None,
     policy: AccessPolicy | None = None,
+    connection_policy: ConnectionPolicy | None = None,
+    history: Literal["keep", "trim"] = "keep",
     origins: Collection[str] | None = None,
 ) -> WebApp:
     """Return an ASGI application that serves a backend's documents.
@@ -240,6 +243,9 @@ def web_app(
             it believes what they say, and serves this machine only.
         names: names by which clients may know this server, such as its DNS names; None: any.
         policy: tells what users may do; everything by default.
+        connection_policy: tells who is downgraded where there are too many connections.
+        history: what becomes of entries that are in a snapshot and below every cursor that is
+            honoured: they are kept, to be read some day, or let go.
         origins: the sites whose pages may connect, as in `https://example.org`; None: all, or in
             development mode those on this machine.
 
@@ -256,5 +262,13 @@ def web_app(
         app = FastAPI(lifespan=lifespan)
         app.mount("/sync", sync)
     """
-    hub = Hub(backend, limits, authenticator=authenticator, names=names, policy=policy)
+    hub = Hub(
+        backend,
+        limits,
+        authenticator=authenticator,
+        names=names,
+        policy=policy,
+        connection_policy=connection_policy,
+        history=history,
+    )
     return WebApp(hub, guard=Guard(is_local=hub.believes, origins=origins))

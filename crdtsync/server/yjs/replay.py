@@ -7,6 +7,8 @@ from typing import Any
 
 import pycrdt
 
+from crdtsync.clone import Clone
+from crdtsync.document import Snapshot
 from crdtsync.document.crdt import clocks
 from crdtsync.document.effect import Waiting
 from crdtsync.document.materialize import apply_entries, materialize
@@ -14,6 +16,7 @@ from crdtsync.errors import EntryError
 from crdtsync.identity import new_replica_id
 from crdtsync.log import Entry, decode_entry
 from crdtsync.server.backend import Backend, Row
+from crdtsync.server.snapshots import read_base
 from crdtsync.update import Runs
 from crdtsync.update.reader import Reader
 
@@ -60,6 +63,15 @@ class Replay:
         Raises:
             StorageError: it could not be read.
         """
+        if not self.offset:
+            base = await read_base(backend, self.document)
+            if base is not None:
+                self.close()
+                doc: pycrdt.Doc[Any] = pycrdt.Doc()
+                self.offset, clone = base
+                doc.apply_update(clone.state)
+                self._begin(doc)
+                self.latest = max(log.time for log in clone.logs.values())
         while rows := await backend.read(self.document, self.offset, _BYTES_AT_ONCE):
             if self.take(rows) is None:
                 await self.read_anew(backend)
@@ -71,13 +83,14 @@ class Replay:
             StorageError: it could not be read.
         """
         found: dict[tuple[int, int], Entry] = {}
-        offset = 0
+        base = await read_base(backend, self.document)
+        offset, clone = (0, None) if base is None else base
         while rows := await backend.read(self.document, offset, _BYTES_AT_ONCE):
             # One that was rewritten comes once more, and counts as it is now.
             found.update({(entry.replica, entry.seq): entry for entry in _decoded(rows)})
             offset = rows[-1].offset
         self.close()
-        material = materialize(_Log(self.document, list(found.values())))
+        material = materialize(_Log(self.document, clone, list(found.values())))
         self._begin(material.doc)
         self._waiting = material.waiting
         self.offset = max(offset, self.offset)
@@ -118,13 +131,19 @@ def _read_deletions(data: bytes) -> dict[int, list[tuple[int, int]]]:
 class _Log:
     """A document's log, as `materialize` wants it."""
 
-    def __init__(self, name: str, entries: list[Entry]) -> None:
+    def __init__(self, name: str, clone: Clone | None, entries: list[Entry]) -> None:
         self.name = name
+        self._clone = clone
         self.replica = new_replica_id()
         self._entries = entries
 
-    def snapshot(self) -> None:
-        return None
+    def base(self) -> Snapshot | None:
+        clone = self._clone
+        if clone is None:
+            return None
+        return Snapshot(clone.vector, clone.state, dict(clone.clocks), {})
+
+    snapshot = base
 
     def entries(self, after: Mapping[int, int] | None = None) -> Iterator[Entry]:
         return iter(self._entries)
