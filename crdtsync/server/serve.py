@@ -17,6 +17,7 @@ from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticat
 from crdtsync.server.backend import Backend
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.web import web_app
+from crdtsync.server.yjs import YjsLimits
 from crdtsync.transport.address import Address, parse_url
 from crdtsync.transport.listener import listen
 
@@ -35,6 +36,7 @@ async def serve(
     names: Collection[str] | None = None,
     policy: AccessPolicy | None = None,
     origins: Collection[str] | None = None,
+    yjs_limits: YjsLimits | None = None,
     ssl_context: ssl.SSLContext | None = None,
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -53,6 +55,7 @@ async def serve(
         names: names by which clients may know this server, such as its DNS names; None: any.
         policy: tells what users may do; everything by default.
         origins: the web sites whose pages may connect; see `crdtsync.server.web_app`.
+        yjs_limits: what Yjs clients may cost.
         ssl_context: the server's certificate, for `wss` and `tls`.
         task_status: started with the URLs that clients connect to.
 
@@ -81,6 +84,7 @@ async def serve(
         names=names,
         policy=policy,
         origins=origins,
+        yjs_limits=yjs_limits,
     )
     async with AsyncExitStack() as stack:
         listened: list[str] = []

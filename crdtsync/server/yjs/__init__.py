@@ -14,7 +14,6 @@ field `notes` is `doc.getText("notes")`.
 
 from crdtsync.server.yjs.doors import Doors
 from crdtsync.server.yjs.limits import YjsLimits
-from crdtsync.server.yjs.stream import MessageStream
 from crdtsync.server.yjs.web import HocuspocusPath, YWebsocketPath
 
-__all__ = ["Doors", "HocuspocusPath", "MessageStream", "YWebsocketPath", "YjsLimits"]
+__all__ = ["Doors", "HocuspocusPath", "YWebsocketPath", "YjsLimits"]
