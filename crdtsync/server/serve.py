@@ -18,6 +18,7 @@ from crdtsync.server.backend import Backend
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.policy import ConnectionPolicy
 from crdtsync.server.web import web_app
+from crdtsync.server.yjs import YjsLimits
 from crdtsync.transport.address import Address, parse_url
 from crdtsync.transport.listener import listen
 
@@ -38,6 +39,7 @@ async def serve(
     connection_policy: ConnectionPolicy | None = None,
     history: Literal["keep", "trim"] = "keep",
     origins: Collection[str] | None = None,
+    yjs_limits: YjsLimits | None = None,
     ssl_context: ssl.SSLContext | None = None,
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -59,6 +61,7 @@ async def serve(
         history: what becomes of entries that are in a snapshot and below every cursor that is
             honoured: they are kept, to be read some day, or let go.
         origins: the web sites whose pages may connect; see `crdtsync.server.web_app`.
+        yjs_limits: what Yjs clients may cost.
         ssl_context: the server's certificate, for `wss` and `tls`.
         task_status: started with the URLs that clients connect to.
 
@@ -89,6 +92,7 @@ async def serve(
         connection_policy=connection_policy,
         history=history,
         origins=origins,
+        yjs_limits=yjs_limits,
     )
     async with AsyncExitStack() as stack:
         listened: list[str] = []

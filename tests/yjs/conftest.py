@@ -21,7 +21,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 _HERE = Path(__file__).parent
 _FIELDS = _HERE.parents[1] / "docs" / "_static" / "crdtsync-fields.js"
-_NODE = shutil.which("node")
+_PROVIDER = "@hocuspocus/provider"
 
 
 class Peer:
@@ -51,8 +51,9 @@ class Peer:
 @pytest.fixture(scope="session")
 def node_folder() -> Path:
     """Return a folder with the clients installed; skip where there is no Node."""
-    if _NODE is None:
-        pytest.skip("Node is not installed")
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("Node and its npm are not installed")
     package = (_HERE / "package.json").read_bytes()
     name = hashlib.sha256(package).hexdigest()[:16]
     folder = Path(tempfile.gettempdir()) / f"crdtsync-yjs-{os.getuid()}-{name}"
@@ -60,7 +61,7 @@ def node_folder() -> Path:
         folder.mkdir(exist_ok=True)
         shutil.copy(_HERE / "package.json", folder)
         subprocess.run(
-            ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"],
+            [npm, "install", "--no-audit", "--no-fund", "--no-package-lock"],
             cwd=folder,
             check=True,
             capture_output=True,
@@ -72,18 +73,30 @@ def node_folder() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def node(node_folder: Path) -> str:
+    """Return the Node that the packages have brought, new enough for all of them."""
+    return str(node_folder / "node_modules" / ".bin" / "node")
+
+
 @pytest.fixture
-async def peer(node_folder: Path) -> AsyncIterator[Peer]:
+def provider() -> str:
+    """Return the package that has the Hocuspocus provider."""
+    return _PROVIDER
+
+
+@pytest.fixture
+async def peer(node: str, node_folder: Path, provider: str) -> AsyncIterator[Peer]:
     """Start Node."""
-    async with running_peer(node_folder) as started:
+    async with running_peer(node, node_folder, provider) as started:
         yield started
 
 
 @asynccontextmanager
-async def running_peer(folder: Path) -> AsyncIterator[Peer]:
+async def running_peer(node: str, folder: Path, provider: str) -> AsyncIterator[Peer]:
     """Start Node, and end it."""
-    assert _NODE is not None
-    process = await anyio.open_process([_NODE, "peer.mjs"], cwd=folder, stderr=sys.stderr)
+    command = [node, "peer.mjs", provider]
+    process = await anyio.open_process(command, cwd=folder, stderr=sys.stderr)
     try:
         yield Peer(process)
     finally:

@@ -1,12 +1,14 @@
 // Stock Yjs clients, told by a test what to do: each line that comes in is the body of an async
 // function, as JSON; the line that goes out is what it returned, or its error.
+// node peer.mjs PACKAGE, which is the one that has the Hocuspocus provider.
 
 import { createInterface } from 'node:readline'
 import * as Y from 'yjs'
 import { WebsocketProvider } from 'y-websocket'
-import { HocuspocusProvider, HocuspocusProviderWebsocket } from '@hocuspocus/provider'
 import WebSocket from 'ws'
 import * as fields from './crdtsync-fields.js'
+
+const { HocuspocusProvider, HocuspocusProviderWebsocket } = await import(process.argv[2])
 
 const AsyncFunction = (async () => {}).constructor
 
@@ -52,7 +54,7 @@ function open (url, name, options = {}) {
     document: doc,
     websocketProvider: socket
   })
-  client.provider.attach()
+  client.provider.attach?.() // version 2 does it by itself
   return client
 }
 

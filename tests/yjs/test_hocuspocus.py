@@ -1,4 +1,4 @@
-"""Stock clients of Hocuspocus against the real server."""
+"""Stock clients of Hocuspocus, of all versions, against the real server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from crdtsync.errors import AuthenticationError
 from crdtsync.server import MemoryBackend, SqliteBackend
 from crdtsync.server.access import Level, PatternPolicy, Rule
 from crdtsync.server.authentication import Identity
-from tests.yjs.server import serving
+from tests.yjs.server import running, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -17,6 +17,14 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 def anyio_backend():
     return "asyncio"
+
+
+@pytest.fixture(
+    params=["hocuspocus-provider-2", "hocuspocus-provider-3", "@hocuspocus/provider"],
+    ids=["2", "3", "4"],
+)
+def provider(request):
+    return request.param
 
 
 class Names:
@@ -119,9 +127,9 @@ async def test_scopes_and_refusals_are_told_for_each_document(peer):
     ]
 
 
-async def test_a_restarted_server_is_found_again(peer, tmp_path):
-    async with SqliteBackend(tmp_path / "server.db") as backend, serving(backend) as server:
-        port = server.port
+async def test_a_server_that_was_killed_is_found_again(peer, tmp_path):
+    data = tmp_path / "server.db"
+    with running(data) as server:
         await peer.run(
             """
             kept.a = open(url, 'doc'); kept.b = open(url, 'doc')
@@ -137,10 +145,7 @@ async def test_a_restarted_server_is_found_again(peer, tmp_path):
         kept.a.doc.getText('t').insert(7, 'after')
         """
     )
-    async with (
-        SqliteBackend(tmp_path / "server.db") as backend,
-        serving(backend, port=port),
-    ):
+    with running(data, server.native):
         await peer.run(
             """
             await until(() => kept.b.doc.getText('t').toString() === 'before after')

@@ -39,16 +39,16 @@ class Board(Document):
 
 
 @pytest.mark.parametrize("number", range(3))
-async def test_example(node_folder, number):
+async def test_example(node, node_folder, number):
     example = re.findall(r"```js\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)[number]
     async with serving(MemoryBackend()) as server:
         replica = Replica(user="py")
         board = replica.document(Board, "board/1")
         async with replica.connect(server.native):
-            code = BROWSER + example.replace("localhost:8765", f"localhost:{server.port}")
+            code = BROWSER + example.replace("ws://localhost:8765/", server.native)
             script = node_folder / f"example-{number}.mjs"
             script.write_text(code + SYNCED + "doc.getText('t').insert(0, 'x')\n" + DONE, "utf-8")
-            done = await anyio.run_process(["node", script.name], cwd=node_folder)
+            done = await anyio.run_process([node, script.name], cwd=node_folder)
             assert done.stderr == b""
             await until(lambda: [entry.name for entry in board.log])
             if number == 2:

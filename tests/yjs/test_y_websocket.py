@@ -9,7 +9,7 @@ from crdtsync.server import MemoryBackend, SqliteBackend
 from crdtsync.server.access import Level, PatternPolicy, Rule
 from crdtsync.server.yjs import YjsLimits
 from tests.server.yjs.harness import until
-from tests.yjs.server import serving
+from tests.yjs.server import running, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +57,7 @@ async def test_what_javascript_writes_python_reads_and_the_reverse(peer):
 
 
 async def test_clients_of_every_kind_converge_on_everything(peer, tmp_path):
-    async with SqliteBackend(tmp_path / "server.db") as backend, serving(backend) as server:
+    with running(tmp_path / "server.db") as server:
         replica = Replica(user="py")
         board = replica.document(Board, "all")
         async with replica.connect(server.native):
@@ -107,11 +107,9 @@ async def test_clients_of_every_kind_converge_on_everything(peer, tmp_path):
             assert {entry.name for entry in board.log} == {"yjs"}
 
 
-async def test_a_client_that_was_off_line_and_a_server_that_was_restarted_lose_nothing(
-    peer, tmp_path
-):
-    async with SqliteBackend(tmp_path / "server.db") as backend, serving(backend) as server:
-        port = server.port
+async def test_a_client_that_was_off_line_and_a_server_that_was_killed_lose_nothing(peer, tmp_path):
+    data = tmp_path / "server.db"
+    with running(data) as server:
         await peer.run(
             """
             kept.a = join(url, 'room'); kept.b = join(url, 'room')
@@ -128,10 +126,7 @@ async def test_a_client_that_was_off_line_and_a_server_that_was_restarted_lose_n
         kept.b.doc.getText('t').insert(0, 'by b ')
         """
     )
-    async with (
-        SqliteBackend(tmp_path / "server.db") as backend,
-        serving(backend, port=port) as server,
-    ):
+    with running(data, server.native):
         texts = await peer.run(
             """
             await until(() => kept.a.provider.synced && kept.b.provider.synced)
@@ -148,7 +143,7 @@ async def test_a_client_that_was_off_line_and_a_server_that_was_restarted_lose_n
 
 async def test_presence_is_shown_and_goes(peer):
     limits = YjsLimits(presence_grace_s=0.3)
-    async with serving(MemoryBackend(), limits=limits) as server:
+    async with serving(MemoryBackend(), yjs_limits=limits) as server:
         await peer.run(
             """
             const a = join(url, 'p'), b = join(url, 'p')
@@ -212,7 +207,8 @@ async def test_who_may_only_read_follows_and_writes_nothing(peer):
 
 
 async def test_two_who_open_a_new_room_at_the_same_instant_both_get_in(peer, tmp_path):
-    async with SqliteBackend(tmp_path / "server.db") as backend, serving(backend) as server:
+    data = tmp_path / "server.db"
+    with running(data) as server:
         await peer.run(
             """
             const pairs = []
@@ -227,6 +223,7 @@ async def test_two_who_open_a_new_room_at_the_same_instant_both_get_in(peer, tmp
             """,
             url=server.y,
         )
+    async with SqliteBackend(data) as backend:
         assert len(await backend.documents()) == 200
 
 

@@ -27,7 +27,7 @@ from crdtsync.server.limits import ServerLimits
 from crdtsync.server.policy import ConnectionPolicy
 from crdtsync.server.web.asgi import AsgiWebSocket, Receive, Scope, Send, headers_of, respond
 from crdtsync.server.web.guard import Guard
-from crdtsync.server.yjs import Doors, HocuspocusPath, YWebsocketPath
+from crdtsync.server.yjs import Doors, HocuspocusPath, YjsLimits, YWebsocketPath
 from crdtsync.transport.messages import MESSAGE_BYTES_MAX, MessageFrameStream, MessageStream
 
 __all__ = ["WebApp", "WebDoor", "WebRequest", "web_app"]
@@ -76,9 +76,9 @@ class WebApp:
         doors: by path, what else is served. A path that ends with a slash stands for all below it.
     """
 
-    def __init__(self, hub: Hub, *, guard: Guard) -> None:
+    def __init__(self, hub: Hub, *, guard: Guard, yjs_limits: YjsLimits | None = None) -> None:
         self.hub = hub
-        self._yjs = Doors(hub)
+        self._yjs = Doors(hub, yjs_limits)
         self.doors: dict[str, WebDoor] = {
             "/": _NativeDoor(hub),
             "/yjs/": YWebsocketPath(self._yjs),
@@ -233,6 +233,7 @@ def web_app(
     connection_policy: ConnectionPolicy | None = None,
     history: Literal["keep", "trim"] = "keep",
     origins: Collection[str] | None = None,
+    yjs_limits: YjsLimits | None = None,
 ) -> WebApp:
     """Return an ASGI application that serves a backend's documents.
 
@@ -248,6 +249,7 @@ def web_app(
             honoured: they are kept, to be read some day, or let go.
         origins: the sites whose pages may connect, as in `https://example.org`; None: all, or in
             development mode those on this machine.
+        yjs_limits: what Yjs clients may cost.
 
     Example::
 
@@ -271,4 +273,5 @@ def web_app(
         connection_policy=connection_policy,
         history=history,
     )
-    return WebApp(hub, guard=Guard(is_local=hub.believes, origins=origins))
+    guard = Guard(is_local=hub.believes, origins=origins)
+    return WebApp(hub, guard=guard, yjs_limits=yjs_limits)

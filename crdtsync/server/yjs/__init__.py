@@ -8,13 +8,12 @@ field `notes` is `doc.getText("notes")`.
 - `doors` is the way in, from the paths of a web application (`web`); `entrance` tells who may go
   through; `y_websocket` and `hocuspocus` are the two dialects of `messages`;
 - `connection` is one WebSocket, `member` its part in one document;
-- `room` is a document that somebody has open, `replay` how it comes from the log, `scribe` how
-  changes get into the log, `recent` how they are told to the others.
+- `room` is a document that somebody has open, `replay` how it comes from the log, `drafts` and
+  `scribe` how changes get into the log, `recent` how they are told to the others.
 """
 
 from crdtsync.server.yjs.doors import Doors
 from crdtsync.server.yjs.limits import YjsLimits
-from crdtsync.server.yjs.stream import MessageStream
 from crdtsync.server.yjs.web import HocuspocusPath, YWebsocketPath
 
-__all__ = ["Doors", "HocuspocusPath", "MessageStream", "YWebsocketPath", "YjsLimits"]
+__all__ = ["Doors", "HocuspocusPath", "YWebsocketPath", "YjsLimits"]

@@ -16,7 +16,7 @@ import anyio
 
 from crdtsync.errors import RemoteProtocolError, TransportError
 from crdtsync.server.yjs.limits import YjsLimits
-from crdtsync.server.yjs.stream import MessageStream
+from crdtsync.transport.messages import MessageStream
 
 __all__ = [
     "AGAIN",

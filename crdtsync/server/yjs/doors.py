@@ -23,8 +23,8 @@ from crdtsync.server.yjs.hocuspocus import HocuspocusDoor
 from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.rooms import Rooms
 from crdtsync.server.yjs.scribe import door_key
-from crdtsync.server.yjs.stream import MessageStream
 from crdtsync.server.yjs.y_websocket import YWebsocketDoor
+from crdtsync.transport.messages import MessageStream
 
 __all__ = ["Doors"]
 

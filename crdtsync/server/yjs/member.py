@@ -16,9 +16,10 @@ from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channel
 from crdtsync.server.yjs import messages
 from crdtsync.server.yjs.connection import Connection
+from crdtsync.server.yjs.drafts import Verdict, Write
 from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.recent import Reader
-from crdtsync.server.yjs.room import Room, Verdict, Write
+from crdtsync.server.yjs.room import Room
 from crdtsync.server.yjs.rooms import Rooms
 from crdtsync.server.yjs.scribe import Author
 from crdtsync.sync.awareness import decode_awareness

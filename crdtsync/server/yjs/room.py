@@ -6,57 +6,37 @@ takes all that its members have written meanwhile, makes entries of it, and has 
 together. So the document never holds what is not durable, nothing is told that is not, and the more
 there is to do, the more is done at once.
 
-Read next: `replay` (the document), `scribe` (the entries), `recent` (what is told).
+Read next: `replay` (the document), `drafts` (the entries), `recent` (what is told).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import anyio
 import pycrdt
 
 from crdtsync.document.crdt import panics_as_errors
-from crdtsync.errors import EntryError, LimitError, StorageError
-from crdtsync.log import Entry
+from crdtsync.errors import EntryError, StorageError
 from crdtsync.server.backend import Added, Backend, Row
 from crdtsync.server.channel import Channel
 from crdtsync.server.presence import Presence
+from crdtsync.server.yjs.drafts import Draft, Verdict, Write, Writer, make_drafts
 from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.recent import Recent, united
 from crdtsync.server.yjs.replay import Replay
-from crdtsync.server.yjs.scribe import PART_BYTES_MAX, Author, Scribe
-from crdtsync.update import Division, deleting, divide, nests_too_deeply
+from crdtsync.server.yjs.scribe import PART_BYTES_MAX, Scribe
+from crdtsync.update import divide, nests_too_deeply
 
-__all__ = ["Member", "Room", "Verdict", "Write"]
+__all__ = ["Member", "Room"]
 
 _logger = logging.getLogger(__name__)
 
 
-class Verdict(NamedTuple):
-    """What became of a member's changes.
-
-    Attributes:
-        stored: all of them are stored, durably, and have an effect.
-        incomplete: some were left out, because what they build on is not here.
-        undo: an update that takes back what was refused; None if nothing was.
-        reason: why it was refused, and cannot be taken back: the member is to go.
-        unavailable: it could not be stored now; the member is to come again.
-    """
-
-    stored: bool = False
-    incomplete: bool = False
-    undo: bytes | None = None
-    reason: str | None = None
-    unavailable: bool = False
-
-
-class Member(Protocol):
+class Member(Writer, Protocol):
     """A connection's part in a room."""
-
-    author: Author
 
     def news(self) -> None:
         """Take note that there is something to be told; must return at once."""
@@ -66,25 +46,6 @@ class Member(Protocol):
 
     def fail(self) -> None:
         """Take note that the room is of no use any more; must return at once."""
-
-    async def judge(self, entries: Sequence[Entry], channel: Channel) -> list[Entry]:
-        """Return the entries as they are to be stored."""
-
-
-class Write(NamedTuple):
-    """Changes of a member. `told` is called with what became of them."""
-
-    member: Member
-    update: bytes
-    told: Callable[[Verdict], None]
-
-
-class _Draft(NamedTuple):
-    """Changes, made into entries."""
-
-    write: Write
-    entries: list[Entry]
-    verdict: Verdict
 
 
 class Room:
@@ -118,7 +79,7 @@ class Room:
         self._replay = Replay(channel.document)
         self._arrived: list[Row] = []
         self._inbox: list[Write] = []
-        self._writers: dict[tuple[int, int], Member] = {}  # of entries on their way
+        self._writers: dict[tuple[int, int], Writer] = {}  # of entries on their way
         self._bell = anyio.Event()
         self._closed = False
         self._spoiled = False
@@ -227,14 +188,16 @@ class Room:
 
     async def _write(self, writes: Sequence[Write]) -> None:
         """Make entries of changes, store them, and tell their writers."""
-        held = dict(self._replay.clocks)
-        self.scribe.see(self._replay.latest)
+        replay = self._replay
+        self.scribe.see(replay.latest)
         try:
-            drafts = [await self._draft(write, held) for write in writes]
+            drafts = await make_drafts(
+                writes, replay.clocks, replay.deleted, self.scribe, self.channel
+            )
             entries = [entry for draft in drafts for entry in draft.entries]
             if entries:
                 self._writers |= {
-                    (entry.replica, entry.seq): draft.write.member
+                    (entry.replica, entry.seq): draft.writes[0].member
                     for draft in drafts
                     for entry in draft.entries
                 }
@@ -244,73 +207,13 @@ class Room:
             # Somebody else has written one of the logs: it is not ours, as a new look will show.
             _logger.error("document %r: %s", self.document, error)
             self._abandon()
-            drafts = [_Draft(write, [], Verdict(unavailable=True)) for write in writes]
+            drafts = [Draft(list(writes), [], Verdict(unavailable=True))]
         except BaseException:
             self._abandon()
             raise
         for draft in drafts:
-            draft.write.told(draft.verdict)
+            draft.tell()
 
     def _abandon(self) -> None:
         self.scribe.abandoned()
         self._writers.clear()
-
-    async def _draft(self, write: Write, held: dict[int, int]) -> _Draft:
-        """Make entries of changes, and tell what will have become of them when they are stored.
-
-        Args:
-            write: the changes.
-            held: the CRDT clock of every client; those of the entries are added.
-        """
-        author = write.member.author
-        try:
-            if nests_too_deeply(write.update):
-                raise ValueError("it nests too deeply, or cannot be read")
-            division = divide(write.update, held, PART_BYTES_MAX)
-            _check_readable(division)
-            await self.scribe.check(division, author)
-        except (ValueError, RuntimeError) as error:
-            return _Draft(write, [], Verdict(reason=f"these changes cannot be read: {error}"))
-        except EntryError as error:
-            return _Draft(write, [], Verdict(reason=error.reason))
-        except LimitError as error:
-            return _Draft(write, [], Verdict(reason=str(error)))
-        reached = held | {part.client: part.end for part in division.parts}
-        deletions, all_known = _known(self._replay.deleted.lacking(division.deletions), reached)
-        entries = await self.scribe.write(division, deletions, author)
-        held |= reached
-        judged = await write.member.judge(entries, self.channel)
-        incomplete = not (division.complete and all_known)
-        refusals = [entry.refusal for entry in judged if entry.refusal is not None]
-        if not refusals:
-            return _Draft(write, judged, Verdict(stored=not incomplete, incomplete=incomplete))
-        if deletions:  # nobody can take these back from a Yjs client
-            return _Draft(write, judged, Verdict(reason=refusals[0]))
-        undone = {part.client: [(part.clock, part.end)] for part in division.parts}
-        return _Draft(write, judged, Verdict(incomplete=incomplete, undo=deleting(undone)))
-
-
-def _check_readable(division: Division) -> None:
-    """Check that the CRDT library reads what we have read.
-
-    Raises:
-        ValueError: it does not.
-    """
-    with panics_as_errors():
-        for part in division.parts:
-            pycrdt.get_state(part.update)
-
-
-def _known(
-    deletions: dict[int, list[tuple[int, int]]], reached: dict[int, int]
-) -> tuple[dict[int, list[tuple[int, int]]], bool]:
-    """Return the deletions of structs that there are, and whether these are all."""
-    known: dict[int, list[tuple[int, int]]] = {}
-    complete = True
-    for client, runs in deletions.items():
-        clock = reached.get(client, 0)
-        complete &= all(behind <= clock for _, behind in runs)
-        cut = [(first, min(behind, clock)) for first, behind in runs if first < clock]
-        if cut:
-            known[client] = cut
-    return known, complete

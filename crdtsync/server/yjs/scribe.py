@@ -160,24 +160,18 @@ class Scribe:
         device = await self._backend.device(client)
         return None if device is None else _Owner(device.user, ours=False)
 
-    async def write(
-        self,
-        division: Division,
-        deletions: dict[int, list[tuple[int, int]]],
-        author: Author,
-    ) -> list[Entry]:
+    async def write(self, division: Division, author: Author) -> list[Entry]:
         """Make the entries of an update that was checked.
 
         Args:
-            division: the update.
-            deletions: those of its deletions that are new.
+            division: the update, with those of its deletions that are new.
             author: who wrote it.
 
         Raises:
             StorageError: it could not be read whose logs they are.
         """
         entries = []
-        runs = list(_in_portions(deletions))
+        runs = list(_in_portions(division.deletions))
         for part in division.parts:
             update, depends = part.update, set(part.references)
             if runs and part is division.parts[-1]:

@@ -9,7 +9,7 @@ from typing import Protocol
 from urllib.parse import parse_qs
 
 from crdtsync.server.yjs.doors import Doors
-from crdtsync.server.yjs.stream import MessageStream
+from crdtsync.transport.messages import MessageStream
 
 __all__ = ["HocuspocusPath", "Request", "YWebsocketPath"]
 

@@ -1,9 +1,11 @@
 """Load on servers of Yjs documents: python -m tests.benchmarks.yjs_load.
 
-The same stock clients from npm write to our doors (durably, in a SQLite file), to Hocuspocus and to
-pycrdt-websocket (both in memory), one after the other. Told for each: the time until all clients
-were equal, the CPU time that the server took for it, and the messages with changes that it sent.
-Clients and server share the machine, so CPU time is the cleaner figure. Node is needed.
+The same stock clients from npm write to `crdtsync serve`, to Hocuspocus and to pycrdt-websocket,
+one after the other. We store each change in a SQLite file before anyone hears of it; Hocuspocus
+stores documents there, two seconds after a change; pycrdt-websocket keeps them in memory. Told for
+each: the time until all clients were equal; the CPU time that the server took, until all was
+stored; and the messages that it sent, and how many of them had changes. Clients and server share
+the machine, so CPU time is the cleaner figure. Node's npm is needed.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +28,7 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 TICKS = os.sysconf("SC_CLK_TCK")
+STORED_AFTER_S = 3
 LOADS = {
     "1 room x 50 clients x 20 edits, at once": (1, 50, 20, 0),
     "1 room x 50 clients x 20 edits, 50 ms apart": (1, 50, 20, 50),
@@ -47,17 +51,29 @@ def installed() -> Path:
     return folder
 
 
+def _node(folder: Path) -> str:
+    return str(folder / "node_modules" / ".bin" / "node")
+
+
 def servers(folder: Path, file: Path) -> dict[str, tuple[str, str, list[str], Path]]:
     """Return what there is to measure: kind of clients, path, command, folder."""
     python = [sys.executable, "-m"]
-    ours = [*python, "tests.benchmarks.yjs_load.our_server", "PORT", str(file)]
+    ours = [*python, "crdtsync.cli", "serve", "--listen", "ws://localhost:PORT"]
+    ours += ["--data", f"{file}.ours"]
+    node = [_node(folder), "--no-warnings", "hocuspocus.mjs"]
     return {
-        "crdtsync, y-websocket, durable": ("y", "/yjs", ours, ROOT),
-        "crdtsync, Hocuspocus, durable": ("hocuspocus", "/hocuspocus", ours, ROOT),
-        "@hocuspocus/server, memory": (
+        "crdtsync, y-websocket": ("y", "/yjs", ours, ROOT),
+        "crdtsync, Hocuspocus": ("hocuspocus", "/hocuspocus", ours, ROOT),
+        "Hocuspocus 4, SQLite": (
             "hocuspocus",
             "",
-            ["node", "hocuspocus.mjs", "PORT"],
+            [*node, "@hocuspocus/server", "@hocuspocus/extension-database", "PORT", f"{file}.4"],
+            folder,
+        ),
+        "Hocuspocus 3, SQLite": (
+            "hocuspocus",
+            "",
+            [*node, "hocuspocus-server-3", "hocuspocus-database-3", "PORT", f"{file}.3"],
             folder,
         ),
         "pycrdt-websocket, memory": (
@@ -75,12 +91,12 @@ def running(command: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         port = probe.getsockname()[1]
-    command = [str(port) if part == "PORT" else part for part in command]
+    command = [part.replace("PORT", str(port)) for part in command]
     pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
     process = subprocess.Popen(command, cwd=folder, stdout=pipe, stderr=nowhere, text=True)
     assert process.stdout is not None
     try:
-        assert "ready" in process.stdout.readline()
+        assert process.stdout.readline()  # it says that it is ready
         yield process, port
     finally:
         process.kill()
@@ -96,7 +112,7 @@ def cpu_ms(pid: int) -> float:
 def measure(folder: Path, kind: str, url: str, load: tuple[int, ...], pid: int) -> dict[str, Any]:
     """Put a load on a server; return what the clients saw, and its CPU time."""
     numbers = [str(number) for number in load]
-    command = ["node", "clients.mjs", kind, url, *numbers]
+    command = [_node(folder), "clients.mjs", kind, url, *numbers]
     pipe = subprocess.PIPE
     clients = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, text=True)
     assert clients.stdin is not None
@@ -108,9 +124,11 @@ def measure(folder: Path, kind: str, url: str, load: tuple[int, ...], pid: int) 
         clients.stdin.write("go\n")
         clients.stdin.flush()
         found |= json.loads(clients.stdout.readline() or '{"failed": true}')
+        time.sleep(STORED_AFTER_S)
+    after = cpu_ms(pid)
     clients.kill()
     clients.wait()
-    return {**found, "cpu": cpu_ms(pid) - before, "join_cpu": before - began}
+    return {**found, "cpu": after - before, "join_cpu": before - began}
 
 
 def main() -> None:
@@ -121,8 +139,8 @@ def main() -> None:
     folder = installed()
     for name, load in LOADS.items():
         print(f"\n{name}\n")
-        print("| server | converge ms | server CPU ms | messages out | join CPU ms |")
-        print("| --- | --- | --- | --- | --- |")
+        print("| server | converge ms | server CPU ms | messages | with changes | join CPU ms |")
+        print("| --- | --- | --- | --- | --- | --- |")
         with tempfile.TemporaryDirectory() as data:
             for label, (kind, path, command, place) in servers(folder, Path(data) / "s.db").items():
                 rows = []
@@ -132,7 +150,7 @@ def main() -> None:
                         rows.append(measure(folder, kind, url, load, process.pid))
                 cells = [
                     " / ".join("failed" if "failed" in row else f"{row[key]:.0f}" for row in rows)
-                    for key in ("took", "cpu", "messages", "join_cpu")
+                    for key in ("took", "cpu", "messages", "updates", "join_cpu")
                 ]
                 print(f"| {label} | {' | '.join(cells)} |", flush=True)
 

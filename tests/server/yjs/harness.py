@@ -39,6 +39,12 @@ class End:
         except (anyio.EndOfStream, anyio.ClosedResourceError):
             return None
 
+    def receive_nowait(self) -> bytes | None:
+        try:
+            return self.inbox.receive_nowait()
+        except (anyio.WouldBlock, anyio.EndOfStream, anyio.ClosedResourceError):
+            return None
+
     async def send(self, data: bytes, /) -> None:
         try:
             await self.other.send_stream.send(data)
