@@ -20,6 +20,7 @@ from crdtsync.server import SqliteBackend
 from crdtsync.server import serve as run_server
 from crdtsync.server.access import AccessPolicy, AllowAll, load_policy
 from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
+from crdtsync.transport import parse_url
 
 __all__ = ["serve"]
 
@@ -179,8 +180,17 @@ async def _serve(data: Path, serving: Callable[..., Coroutine[Any, Any, None]]) 
         with _told_to_stop() as stop:
             for url in await group.start(serving, backend):
                 click.echo(url)
+                _tell_pages(url)
             await stop()
         group.cancel_scope.cancel()
+
+
+def _tell_pages(url: str) -> None:
+    """Say where the pages are, if a browser on this machine is meant to see them."""
+    address = parse_url(url)
+    if address.is_web and address.is_local and not address.is_unix:
+        page = str(address).replace("ws", "http", 1)
+        click.echo(f"to look at: {page}inspect and {page}demo", err=True)
 
 
 @contextmanager

@@ -163,6 +163,13 @@ class Documents:
             budget -= _FRAME_BYTES_MIN + self._settle(subscription)
             may_read = False
 
+    def behind(self) -> dict[str, int]:
+        """Return by how much each document that is followed was not sent yet."""
+        return {
+            document: max(0, one.channel.offset - one.cursor)
+            for document, one in self._subscriptions.items()
+        }
+
     def close(self) -> None:
         """End all subscriptions."""
         for document in list(self._subscriptions):

@@ -22,6 +22,7 @@ from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channels
 from crdtsync.server.connections import Connections
 from crdtsync.server.door import Door
+from crdtsync.server.glance import Glance
 from crdtsync.server.keeper import Keeper
 from crdtsync.server.lifecycle import Event, State
 from crdtsync.server.limits import ServerLimits
@@ -122,6 +123,11 @@ class Hub:
         await self._tasks.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
             await _guarded(self.connections.flush, "cursors cannot be written down")
+
+    def glances(self) -> list[Glance]:
+        """Return what an operator sees of the connections."""
+        now = anyio.current_time()
+        return [session.glance(now) for session in self._sessions]
 
     async def serve(self, stream: FrameStream) -> None:
         """Serve one connection until it ends, and close it. Raises nothing.

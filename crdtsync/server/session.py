@@ -33,6 +33,7 @@ from crdtsync.server.channel import Channels
 from crdtsync.server.connections import Connections, unix_ms
 from crdtsync.server.documents import DocumentFrame, Documents
 from crdtsync.server.door import Door
+from crdtsync.server.glance import Glance
 from crdtsync.server.lifecycle import State as Life
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.memory import Memory
@@ -142,6 +143,18 @@ class Session:
         """The id of the replica that connects, as soon as it has said so."""
         hello = self._protocol.hello
         return None if hello is None else hello.replica
+
+    def glance(self, now: float) -> Glance:
+        """Return what an operator sees of it."""
+        identity, record, state = self._identity, self.record, self._protocol.state
+        return Glance(
+            "replica",
+            None if identity is None else identity.user,
+            self.replica,
+            record.state.value if record and state is State.OPEN else state.value,
+            now - self._began_at,
+            self._documents.behind(),
+        )
 
     async def run(self) -> None:
         """Serve the connection until it ends, and close it.

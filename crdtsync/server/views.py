@@ -15,6 +15,7 @@ import pycrdt
 from crdtsync.document import Document
 from crdtsync.document.crdt import is_crdt_failure
 from crdtsync.document.materialize import live_slots_of
+from crdtsync.document.slots import ROOT, Slot
 from crdtsync.document.view import View
 from crdtsync.errors import EntryError
 from crdtsync.log import decode_entry
@@ -83,8 +84,38 @@ class DocumentView:
             if not is_crdt_failure(error):
                 raise
 
-    def plain(self) -> Mapping[str, Any]:
-        """Return the fields by their paths, as plain values."""
+    def fields(self) -> dict[str, tuple[Slot, ...]]:
+        """Return the fields by their paths, each with the writes that stand beside each other."""
         view = View(Document.__crdtsync_schema__, {}, 1, self._clamps)
         view.show(self._doc, live_slots_of(self._doc))
-        return {node.path: node.slots()[-1].value for node in view.undeclared() if node.slots()}
+        return {node.path: node.slots() for node in view.undeclared() if node.slots()}
+
+    def plain(self) -> Mapping[str, Any]:
+        """Return the fields by their paths, as plain values."""
+        return {path: slots[-1].value for path, slots in self.fields().items()}
+
+    def types(self) -> dict[str, tuple[str, Any]]:
+        """Return texts, lists and rich texts by their paths, each with its kind and content.
+
+        A CRDT does not say which of them one is, so that is told from what is in it; the empty
+        ones are left out.
+        """
+        found = {path: _content(self._doc, path) for path in sorted(self._doc.keys())}
+        return {path: it for path, it in found.items() if it is not None and path != ROOT}
+
+
+def _content(doc: pycrdt.Doc[Any], path: str) -> tuple[str, Any] | None:
+    try:
+        if text := str(doc.get(path, type=pycrdt.Text)):
+            return "text", text
+        try:
+            if items := doc.get(path, type=pycrdt.Array).to_py():
+                return "list", items
+            if pairs := doc.get(path, type=pycrdt.Map).to_py():
+                return "map", pairs
+        except ValueError:  # what is in it is not plain: it is XML
+            return "rich text", str(doc.get(path, type=pycrdt.XmlFragment))
+    except BaseException as error:
+        if not is_crdt_failure(error):
+            raise
+    return None

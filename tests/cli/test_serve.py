@@ -72,6 +72,13 @@ class TestServe:
         process = serve("--listen", f"{scheme}://127.0.0.1:0")
         await exchange(process.stdout.readline().strip())
 
+    def test_says_where_its_pages_are(self, serve):
+        process = serve("--listen", "ws://127.0.0.1:0")
+        page = process.stdout.readline().strip().replace("ws", "http", 1)
+        process.terminate()
+        _, err = process.communicate(timeout=30)
+        assert f"to look at: {page}inspect and {page}demo\n" in err
+
     async def test_all_addresses_are_one_server(self, serve, tmp_path):
         wanted = ["ws://127.0.0.1:0", "tcp://127.0.0.1:0", f"ws+unix://{tmp_path}/s"]
         process = serve(*(part for url in wanted for part in ("--listen", url)))

@@ -20,7 +20,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 _HERE = Path(__file__).parent
-_FIELDS = _HERE.parents[1] / "docs" / "_static" / "crdtsync-fields.js"
+_FIELDS = _HERE.parents[1] / "crdtsync/server/web/static/crdtsync-fields.js"
 _PROVIDER = "@hocuspocus/provider"
 
 

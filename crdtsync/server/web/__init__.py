@@ -8,6 +8,9 @@ it itself. On its way a connection passes:
 - `asgi`, which makes a stream of messages of it;
 - its door: the native protocol's, or one that was added.
 
+Pages for people (`inspect`, `demo`) answer HTTP requests: see `exchange` and `files`. What they are
+made of is in `static`; how `yjs.js` there was made, in `bundle`.
+
 `runner` is what runs the application where `crdtsync serve` listens on web addresses.
 """
 

@@ -6,19 +6,23 @@
 | `/yjs/` and a document's name | WebSocket: Yjs clients, as y-websocket speaks |
 | `/hocuspocus` | WebSocket: Yjs clients, as Hocuspocus speaks |
 | `/health` | HTTP: `200 ok` while it serves |
-| others | doors that were added |
+| `/inspect` | HTTP: a page to look at documents and connections |
+| `/demo` | HTTP: a board that browsers and replicas edit together |
+| others | doors and pages that were added |
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import AsyncExitStack
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
 import anyio
 
+from crdtsync.errors import StorageError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
@@ -26,11 +30,16 @@ from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.policy import ConnectionPolicy
 from crdtsync.server.web.asgi import AsgiWebSocket, Receive, Scope, Send, headers_of, respond
+from crdtsync.server.web.demo import DemoPage
+from crdtsync.server.web.exchange import Exchange, Refused
 from crdtsync.server.web.guard import Guard
+from crdtsync.server.web.inspect import InspectPage
 from crdtsync.server.yjs import Doors, HocuspocusPath, YjsLimits, YWebsocketPath
 from crdtsync.transport.messages import MESSAGE_BYTES_MAX, MessageFrameStream, MessageStream
 
-__all__ = ["WebApp", "WebDoor", "WebRequest", "web_app"]
+__all__ = ["WebApp", "WebDoor", "WebPage", "WebRequest", "web_app"]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +74,19 @@ class WebDoor(Protocol):
         ...
 
 
+class WebPage(Protocol):
+    """What answers HTTP requests of a path of one segment, and of all below it."""
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Answer a request.
+
+        Raises:
+            Refused: it is not answered as it wished.
+            StorageError: the storage could not be read.
+        """
+        ...
+
+
 class WebApp:
     """An ASGI application that serves a hub. Made by `web_app`.
 
@@ -74,6 +96,7 @@ class WebApp:
     Attributes:
         hub: serves the native protocol.
         doors: by path, what else is served. A path that ends with a slash stands for all below it.
+        pages: by path, what people look at. Take one out, and it is not there.
     """
 
     def __init__(self, hub: Hub, *, guard: Guard, yjs_limits: YjsLimits | None = None) -> None:
@@ -84,6 +107,8 @@ class WebApp:
             "/yjs/": YWebsocketPath(self._yjs),
             "/hocuspocus": HocuspocusPath(self._yjs),
         }
+        self._inspect = InspectPage(hub, self._yjs)
+        self.pages: dict[str, WebPage] = {"/inspect": self._inspect, "/demo": DemoPage(hub)}
         self._guard = guard
         self._connections: set[anyio.CancelScope] = set()
         self._stack: AsyncExitStack | None = None  # while it serves
@@ -100,6 +125,7 @@ class WebApp:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.hub)
             await stack.enter_async_context(self._yjs)
+            stack.enter_context(self._inspect)
             self._stack = stack.pop_all()
         return self
 
@@ -138,7 +164,7 @@ class WebApp:
         elif scope["type"] == "websocket":
             await self._open_door(scope, receive, send)
         else:
-            await self._answer(scope, send)
+            await self._answer(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
@@ -150,7 +176,7 @@ class WebApp:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _open_door(self, scope: Scope, receive: Receive, send: Send) -> None:
-        door, rest = self._find_door(_path(scope))
+        door, rest = _find_door(self.doors, _path(scope))
         if door is None:
             await respond(scope, send, 404, "there is no WebSocket of this path")
             return
@@ -168,28 +194,28 @@ class WebApp:
         stream = AsgiWebSocket(receive, send, door.message_bytes_max)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(stream.take_in)
-            with anyio.CancelScope() as connection:
-                self._connections.add(connection)
-                try:
-                    await door.serve(stream, request)
-                finally:
-                    self._connections.discard(connection)
-                    if not self._connections:
-                        self._quiet.set()
+            with self._connection():
+                await door.serve(stream, request)
             tasks.cancel_scope.cancel()
 
-    def _find_door(self, path: str) -> tuple[WebDoor | None, str]:
-        if path in self.doors:
-            return self.doors[path], ""
-        inner = [one for one in self.doors if one != "/" and one.endswith("/")]
-        for prefix in sorted(inner, key=len, reverse=True):
-            if path.startswith(prefix):
-                return self.doors[prefix], path[len(prefix) :]
-        return None, ""
+    @contextmanager
+    def _connection(self) -> Iterator[None]:
+        """What is done in it ends when the application hangs up."""
+        with anyio.CancelScope() as connection:
+            self._connections.add(connection)
+            try:
+                yield
+            finally:
+                self._connections.discard(connection)
+                if not self._connections:
+                    self._quiet.set()
 
-    async def _answer(self, scope: Scope, send: Send) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path(scope)
-        if path in self.doors:
+        base, rest = _page_path(path)
+        if base in self.pages:
+            await self._show(self.pages[base], Exchange(scope, receive, send, rest))
+        elif path in self.doors:
             await respond(scope, send, 426, "a WebSocket is here: connect with crdtsync")
         elif path != "/health":
             await respond(scope, send, 404, "there is nothing of this path")
@@ -197,6 +223,22 @@ class WebApp:
             await respond(scope, send, 405, "GET only")
         else:
             await respond(scope, send, 200, "ok")
+
+    async def _show(self, page: WebPage, exchange: Exchange) -> None:
+        status, reason = 503, "the server stops"
+        with self._connection():
+            try:
+                await page.answer(exchange)
+            except Refused as answer:
+                status, reason = answer.status, answer.reason
+            except StorageError as error:
+                _logger.error("a page cannot be shown: %s", error)
+                reason = "the server cannot read at the moment"
+            except Exception:
+                _logger.exception("a page cannot be shown because of a bug")
+                status, reason = 500, "a fault of the server"
+            finally:
+                await exchange.finish(status, reason)
 
 
 class _NativeDoor:
@@ -212,6 +254,23 @@ class _NativeDoor:
         await self._hub.serve(
             MessageFrameStream(stream, frame_bytes_max, request.client or "client")
         )
+
+
+def _page_path(path: str) -> tuple[str, str | None]:
+    """Split a path into that of a page and what follows it, if anything does."""
+    name, slash, rest = path.removeprefix("/").partition("/")
+    return f"/{name}", rest if slash else None
+
+
+def _find_door(doors: Mapping[str, WebDoor], path: str) -> tuple[WebDoor | None, str]:
+    """Return the door of a path, and the rest of the path."""
+    if path in doors:
+        return doors[path], ""
+    inner = [one for one in doors if one != "/" and one.endswith("/")]
+    for prefix in sorted(inner, key=len, reverse=True):
+        if path.startswith(prefix):
+            return doors[prefix], path[len(prefix) :]
+    return None, ""
 
 
 def _path(scope: Scope) -> str:

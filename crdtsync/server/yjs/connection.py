@@ -57,6 +57,7 @@ class Connection:
 
     Attributes:
         tellers: those who have something to tell, in their order.
+        began_at: since when there is the connection.
     """
 
     def __init__(self, stream: MessageStream, limits: YjsLimits) -> None:
@@ -70,7 +71,7 @@ class Connection:
         self._room: anyio.Event | None = None
         self._ending: tuple[int, str] | None = None
         self._scope = anyio.CancelScope()
-        self._sent_at = anyio.current_time()
+        self.began_at = self._sent_at = anyio.current_time()
         self._sending_since = math.inf
 
     @property

@@ -16,6 +16,7 @@ from typing import Protocol, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from crdtsync.server.glance import Glance
 from crdtsync.server.hub import Hub
 from crdtsync.server.yjs.connection import AGAIN, BROKEN, Connection
 from crdtsync.server.yjs.entrance import Entrance
@@ -41,6 +42,9 @@ class _Door(Protocol):
 
     def check(self, now: float) -> None:
         """Look at the clock."""
+
+    def glance(self, now: float) -> Glance:
+        """Return what an operator sees of it."""
 
 
 class Doors:
@@ -122,6 +126,11 @@ class Doors:
         """The documents that are open."""
         assert self._rooms is not None, "the context is not open"
         return self._rooms
+
+    def glances(self) -> list[Glance]:
+        """Return what an operator sees of the connections."""
+        now = anyio.current_time()
+        return [door.glance(now) for door in self._served]
 
     def _entrance(self) -> Entrance:
         return Entrance(self._hub.door, self.rooms, self.limits)

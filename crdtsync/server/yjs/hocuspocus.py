@@ -12,10 +12,11 @@ from __future__ import annotations
 import anyio
 
 from crdtsync.errors import RemoteProtocolError
+from crdtsync.server.glance import Glance
 from crdtsync.server.yjs import messages
 from crdtsync.server.yjs.connection import AGAIN, UNKNOWN_USER, Connection
 from crdtsync.server.yjs.entrance import Entrance, NoEntry, has_expired
-from crdtsync.server.yjs.member import Member
+from crdtsync.server.yjs.member import Member, glance_at
 from crdtsync.update.encoding import encoded
 
 __all__ = ["HocuspocusDoor"]
@@ -111,6 +112,11 @@ class HocuspocusDoor:
         for opened in list(self._opened.values()):
             self._began_at = now
             opened.check(now)
+
+    def glance(self, now: float) -> Glance:
+        """Return what an operator sees of it."""
+        members = [opened.member for opened in self._opened.values()]
+        return glance_at("hocuspocus", self.connection, members, now)
 
     def _keep_alive(self) -> None:
         for opened in self._opened.values():

@@ -14,6 +14,7 @@ from crdtsync.server.access import AccessPolicy, Decision
 from crdtsync.server.authentication import Identity
 from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channel
+from crdtsync.server.glance import Glance
 from crdtsync.server.yjs import messages
 from crdtsync.server.yjs.connection import Connection
 from crdtsync.server.yjs.drafts import Verdict, Write
@@ -25,7 +26,7 @@ from crdtsync.server.yjs.scribe import Author
 from crdtsync.sync.awareness import decode_awareness
 from crdtsync.update.encoding import encoded
 
-__all__ = ["Member", "Says"]
+__all__ = ["Member", "Says", "glance_at"]
 
 _CHANGES_OVERHEAD_BYTES = 512  # so that many small ones are a lot too
 
@@ -111,6 +112,11 @@ class Member:
             self.room.presence.release(self, now + self._limits.presence_grace_s)
             self._connection.tellers.pop(self, None)
             self._rooms.leave(self.room)
+
+    @property
+    def behind(self) -> int:
+        """How many turns of the room it was not told yet."""
+        return 0 if self._reader is None else self.room.recent.end - self._reader.at
 
     @property
     def may_write(self) -> Decision:
@@ -242,3 +248,17 @@ class Member:
 
 def _state(state: dict[int, int]) -> bytes:
     return encoded(len(state), *(number for pair in state.items() for number in pair))
+
+
+def glance_at(kind: str, connection: Connection, members: Sequence[Member], now: float) -> Glance:
+    """Return what an operator sees of a connection with its members."""
+    state = "closed" if connection.closing else "open" if members else "new"
+    first = members[0] if members else None
+    return Glance(
+        kind,
+        None if first is None else first.identity.user,
+        None if first is None else first.author.log,
+        state,
+        now - connection.began_at,
+        {member.room.document: member.behind for member in members},
+    )

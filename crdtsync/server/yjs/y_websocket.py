@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import anyio
 
+from crdtsync.server.glance import Glance
 from crdtsync.server.yjs import messages
 from crdtsync.server.yjs.connection import AGAIN, EXPIRED, FORBIDDEN, Connection
 from crdtsync.server.yjs.entrance import Entrance, NoEntry, has_expired
-from crdtsync.server.yjs.member import Member
+from crdtsync.server.yjs.member import Member, glance_at
 
 __all__ = ["YWebsocketDoor"]
 
@@ -70,6 +71,12 @@ class YWebsocketDoor:
         self._connection.check(now, lambda: self._connection.put(messages.KEEP_ALIVE))
         if self._member is not None and has_expired(self._member.identity):
             self._connection.close(EXPIRED, "the token has expired: connect with a fresh one")
+
+    def glance(self, now: float) -> Glance:
+        """Return what an operator sees of it."""
+        return glance_at(
+            "y-websocket", self._connection, [self._member] if self._member else [], now
+        )
 
     def _refuse(self, code: int, reason: str) -> None:
         if code != AGAIN:

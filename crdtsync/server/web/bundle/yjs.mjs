@@ -1,0 +1,3 @@
+export * as Y from 'yjs'
+export { IndexeddbPersistence } from 'y-indexeddb'
+export { WebsocketProvider } from 'y-websocket'
