@@ -17,7 +17,6 @@ from crdtsync.errors import (
     EntryError,
     ForkError,
     MalformedEntryError,
-    SealError,
     SequenceGapError,
 )
 from crdtsync.limits import Limits
@@ -104,6 +103,10 @@ class Inbox:
             failure = failure or error
         return Admitted(batch.entries, batch.ends(), batch.marked, batch.stale, failure)
 
+    def forget_unproved(self) -> None:
+        """Wait no longer for seals: what waits for one is going to be sent again, by whomever."""
+        self._unproved = []
+
     def _proved(
         self, datas: Sequence[bytes], prover: Prover, heads: Mapping[int, Head]
     ) -> tuple[list[Entry], EntryError | None]:
@@ -117,35 +120,12 @@ class Inbox:
             entries.extend(decode_entries(datas, self._limits))
         except EntryError as error:
             failure = error
-        waiting = self._still_waiting(entries, heads)
+        entries = [*self._unproved, *entries]
         self._unproved = []
-        try:
-            together = [*waiting, *entries]
-            count = prover.proved(together, self._undisputed(together, heads))
-            entries = together
-        except SealError:
-            if not waiting:
-                raise
-            # What waited may have been the forgery, and come from another server.
-            count = prover.proved(entries, self._undisputed(entries, heads))
+        count = prover.proved(entries, self._undisputed(entries, heads))
         if failure is None and count < len(entries):
             self._wait(entries[count:])
         return entries[:count], failure
-
-    def _still_waiting(self, came: Sequence[Entry], heads: Mapping[int, Head]) -> list[Entry]:
-        """Return what waits for its seal, without what contradicts what is held by now.
-
-        That stays only while more of its log comes: it may prove that the log was continued in two
-        places.
-        """
-        going_on = {entry.replica for entry in came}
-        return [
-            entry
-            for entry in self._unproved
-            if entry.seq > heads.get(entry.replica, EMPTY_HEAD).seq
-            or entry.replica in going_on
-            or self._hash_of(entry.replica, entry.seq) == entry.hash
-        ]
 
     def _wait(self, unproved: list[Entry]) -> None:
         if sum(len(entry.data) for entry in unproved) > self._limits.held_bytes_max:

@@ -481,6 +481,10 @@ class Ledger:
         ours = [entry for entry in clamped if entry.replica in self._store.keys]
         return Received(len(entries), len(self._inbox), len(ours))
 
+    def forget_unproved(self) -> None:
+        """Wait no longer for seals: what waits for one is going to be sent again, by whomever."""
+        self._inbox.forget_unproved()
+
     def _changed(
         self, marked: Sequence[Entry], *, from_server: bool
     ) -> tuple[list[Entry], list[Entry]]:

@@ -568,6 +568,7 @@ class Exchange:
             cursor = None
         follower.live = False
         follower.advance = None
+        follower.ledger.forget_unproved()
         try:
             heads = follower.ledger.heads
             if follower.ledger.is_stale:  # to claim nothing is to ask for a clone

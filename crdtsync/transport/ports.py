@@ -132,6 +132,10 @@ class LedgerPort(Protocol):
         """Yield what `missing` returned in parts in which every log ends in its author's seal."""
         ...
 
+    def forget_unproved(self) -> None:
+        """Wait no longer for seals: what waits for one is going to be sent again."""
+        ...
+
     def flush(self) -> None:
         """Make everything so far survive the loss of power."""
         ...

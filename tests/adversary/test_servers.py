@@ -242,6 +242,31 @@ async def test_what_one_server_forged_does_not_stand_in_another_s_way(
     assert his.to_dict() == hers.to_dict()
 
 
+async def test_what_waits_for_a_seal_holds_up_nothing_from_another_server(
+    tmp_path: Path, people: tuple[Replica, Replica]
+) -> None:
+    """Nothing genuine of its number ever comes; what others wrote must come all the same."""
+    ann, bob = people
+    his = bob.document(Board, "b")
+
+    def go_on_without_a_seal(rows: list[Row]) -> None:
+        forge_the_end(rows)
+        rows[-1] = rows[-1]._replace(data=rows[-1].data[1:-66])
+
+    backend = await tampered(tmp_path, ann, go_on_without_a_seal)
+    async with served(tmp_path, backend) as url, bob.connect(url, documents=["b"]) as connection:
+        with anyio.move_on_after(0.5):
+            await connection.synced()
+    with Replica(user="dora") as dora:
+        hers = dora.document(Board, "b")
+        hers.total.increment(3)
+        async with served(tmp_path, MemoryBackend()) as url:
+            await sync(url, ann, dora)
+            async with bob.connect(url, documents=["b"]) as connection:
+                await connection.synced()
+        assert his.to_dict() == hers.to_dict()
+
+
 async def test_the_order_in_which_a_server_sends_a_log_is_no_matter(
     tmp_path: Path, people: tuple[Replica, Replica]
 ) -> None:

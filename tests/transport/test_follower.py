@@ -76,6 +76,9 @@ class Logs:
     def parts(self, missing: object, most: int, /) -> list[list[Missing]]:
         raise NotImplementedError
 
+    def forget_unproved(self) -> None:
+        raise NotImplementedError
+
     def flush(self) -> None:
         raise NotImplementedError
 
