@@ -115,7 +115,7 @@ async def test_at_the_beginning_it_is_said_that_a_clock_is_wrong(
             for off, where in (3600, "behind the server's"), (-3600, "ahead of the server's"):
                 with monkeypatch.context() as patch:
                     patch.setattr(
-                        "crdtsync.server.session._unix_ms", lambda o=off: int((now() + o) * 1000)
+                        "crdtsync.server.session.unix_ms", lambda o=off: int((now() + o) * 1000)
                     )
                     told = told_at_welcome(await sync(url, replica))
                 assert len(told) == 2
