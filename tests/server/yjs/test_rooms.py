@@ -228,7 +228,7 @@ async def test_nobody_writes_in_the_name_of_somebody_else():
         forged.get("text", type=pycrdt.Text).insert(0, "not ")
         before = await backend.state("board")
         bob.put(messages.update(forged.get_update()))
-        await until(lambda: bob.end.closed)
+        await until(lambda: bob.end.closed and bob.refusals)
         assert bob.end.code == 4403
         assert len(bob.refusals) == 1
         assert await backend.state("board") == before
@@ -337,7 +337,7 @@ async def test_who_may_not_read_is_told_so_once_and_for_all():
     policy = PatternPolicy([Rule(Level.WRITE, ("ann/**",), users=frozenset({"ann"}))])
     async with doors_of(policy=policy) as served:
         bob = served.y("ann/diary", user="bob")
-        await until(lambda: bob.end.closed)
+        await until(lambda: bob.end.closed and bob.refusals)
         assert bob.end.closed == (4403, "no rule lets you read this document")
         assert bob.refusals == ["no rule lets you read this document"]
         assert not bob.synced
@@ -522,7 +522,7 @@ async def test_what_the_crdt_library_would_not_read_is_never_stored(content):
     async with doors_of(backend) as served:
         eve = served.y()
         eve.put(messages.update(b"\x01\x01\x05\x00" + content + b"\x00"))
-        await until(lambda: eve.end.closed)
+        await until(lambda: eve.end.closed and eve.refusals)
         assert "cannot be read" in eve.refusals[0]
     assert await entries_of(backend) == []
 
