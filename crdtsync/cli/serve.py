@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import signal
 import ssl
@@ -23,6 +24,10 @@ from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticat
 from crdtsync.transport import parse_url
 
 __all__ = ["serve"]
+
+_COLLECT_GARBAGE_AFTER = 10_000
+"""So many new objects. A server has many that live long, and next to none that need a collector:
+looking for them after each 700, as Python does, took an eighth of its time with 400 clients."""
 
 
 @click.command(short_help="Run a server.")
@@ -131,6 +136,7 @@ def serve(
         origins=origins or None,
         ssl_context=_ssl_context(tls_cert, tls_key),
     )
+    gc.set_threshold(_COLLECT_GARBAGE_AFTER)
     anyio.run(_serve, data, serving)
 
 

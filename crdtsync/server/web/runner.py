@@ -22,6 +22,7 @@ from anyio.abc import SocketAttribute, SocketListener
 from crdtsync.errors import TransportError
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.web.app import WebApp
+from crdtsync.server.web.gathering import GatheringProtocol
 from crdtsync.transport.address import Address
 from crdtsync.transport.listener import bind, unbind
 
@@ -106,7 +107,7 @@ class _Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 http="h11",  # bounds a request's headers; httptools does not
-                ws="websockets-sansio",
+                ws=GatheringProtocol,
                 ws_max_size=app.message_bytes_max,
                 ws_per_message_deflate=False,
                 ws_ping_interval=wire.ping_interval_s,

@@ -66,6 +66,7 @@ _CLOCK_MAX = 2**31  # CRDT libraries count with 32 bits
 PING, PONG = bytes([_PING]), bytes([_PONG])
 KEEP_ALIVE = encoded(_AWARENESS, NOBODY)
 QUERY_TOKEN = encoded(_AUTH, 0)
+_STORED, _NOT_STORED = encoded(_STATUS, 1), encoded(_STATUS, 0)
 SCOPES = {True: "read-write", False: "readonly"}
 """By whether the client may write."""
 
@@ -241,4 +242,4 @@ def stateless(payload: str) -> bytes:
 
 def status(*, stored: bool) -> bytes:
     """Tell whether a change is stored."""
-    return encoded(_STATUS, int(stored))
+    return _STORED if stored else _NOT_STORED
