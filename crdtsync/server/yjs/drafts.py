@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol
 import pycrdt
 
 from crdtsync.document.crdt import panics_as_errors
+from crdtsync.document.slots import ROOT
 from crdtsync.errors import EntryError, LimitError
 from crdtsync.log import Entry
 from crdtsync.server.channel import Channel
@@ -24,6 +25,7 @@ from crdtsync.update import Division, Runs, deleting, divide, nests_too_deeply
 
 __all__ = ["Draft", "Verdict", "Write", "Writer", "make_drafts"]
 
+_SLOTS = ROOT.encode()
 _TOGETHER_MAX = 64
 """Merging updates takes the square of their number."""
 
@@ -99,11 +101,20 @@ async def make_drafts(
     """
     desk = _Desk(dict(held), deleted, scribe, channel)
     drafts: list[Draft] = []
-    for _, group in groupby(writes, lambda write: write.member):
-        row = list(group)
+    for _, group in groupby(enumerate(writes), _belonging):
+        row = [write for _, write in group]
         for start in range(0, len(row), _TOGETHER_MAX):
             drafts += await desk.take(row[start : start + _TOGETHER_MAX])
     return drafts
+
+
+def _belonging(numbered: tuple[int, Write]) -> tuple[int, int]:
+    """Return the same for changes in a row that may be one entry: of one member, none to fields.
+
+    What a front end writes into a field bears its entry's number: it stays an entry of its own.
+    """
+    number, write = numbered
+    return id(write.member), number if _SLOTS in write.update else -1
 
 
 class _Desk:
