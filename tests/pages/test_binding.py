@@ -96,3 +96,33 @@ async def test_both_sides_show_what_is_shared(windows: Windows) -> None:
         page = await windows.open(page_at(url, "demo"))
         for seed in range(150):
             assert await page.evaluate(_FUZZ, {"seed": seed, "steps": 60}) is None
+
+
+_COMPOSED = r"""
+async () => {
+  const { bind } = await import('/demo/binding.js')
+  const { Y } = await import('/demo/yjs.js')
+  const [text, area] = [new Y.Doc().getText('t'), document.createElement('textarea')]
+  document.body.append(area)
+  text.insert(0, 'ab')
+  bind(text, area)
+  area.focus()
+  area.dispatchEvent(new CompositionEvent('compositionstart'))
+  area.setRangeText('c', 1, 1, 'end')
+  area.dispatchEvent(new InputEvent('input'))
+  text.insert(0, 'xx')
+  text.insert(4, 'yy')
+  const during = [area.value, text.toString()]
+  area.dispatchEvent(new CompositionEvent('compositionend'))
+  return [...during, text.toString(), area.value, area.selectionStart]
+}
+"""
+
+
+async def test_what_is_being_composed_is_left_alone_and_lands_where_it_was(
+    windows: Windows,
+) -> None:
+    async with windows.serving(MemoryBackend()) as url:
+        page = await windows.open(page_at(url, "demo"))
+        found = await page.evaluate(_COMPOSED)
+        assert found == ["acb", "xxabyy", "xxacbyy", "xxacbyy", 4]

@@ -16,7 +16,7 @@ _WEB = Path(crdtsync.server.web.__file__).parent
 
 
 def test_it_is_built_anew_byte_for_byte(tmp_path: Path) -> None:
-    if shutil.which("npm") is None:
+    if shutil.which("npm") is None or shutil.which("node") is None:
         pytest.skip("Node is not installed")
     shutil.copytree(_WEB / "bundle", tmp_path / "bundle")
     for command in ["npm", "ci", "--no-audit", "--no-fund"], ["node", "build.mjs", "out"]:

@@ -38,9 +38,9 @@ export function bind (text, area) {
   let composing = false
   let waiting = [] // changes from elsewhere that came while something was being composed
 
-  const show = deltas => {
+  const show = place => {
     const { selectionDirection: direction, scrollTop } = area
-    const [from, to] = [area.selectionStart, area.selectionEnd].map(each => deltas.reduce(moved, each))
+    const [from, to] = [area.selectionStart, area.selectionEnd].map(place)
     area.value = text.toString()
     shown = area.value // with its own line ends
     if (document.activeElement === area) area.setSelectionRange(from, to, direction)
@@ -52,8 +52,9 @@ export function bind (text, area) {
     const edit = difference(shown, area.value, area.selectionEnd)
     const missed = waiting
     waiting = []
+    const place = each => missed.reduce(moved, each)
     if (edit !== null) {
-      const [start, stop] = [edit.start, edit.stop].map(each => missed.reduce(moved, each))
+      const [start, stop] = [edit.start, edit.stop].map(place)
       text.doc.transact(() => {
         // A textarea knows one kind of line end; with others, places here were not places there.
         for (const { index, 0: end } of [...text.toString().matchAll(/\r\n?/g)].reverse()) {
@@ -64,14 +65,14 @@ export function bind (text, area) {
         text.insert(start, edit.insert)
       }, area)
       shown = area.value
-    }
-    if (missed.length) show(missed)
+      if (missed.length) show(() => start + edit.insert.length)
+    } else if (missed.length) show(place)
   }
 
   const follow = ({ delta, transaction }) => {
     if (transaction.origin === area) return
     if (composing) waiting.push(delta)
-    else show([delta])
+    else show(each => moved(each, delta))
   }
 
   const compose = event => {
@@ -79,7 +80,7 @@ export function bind (text, area) {
     if (!composing) write()
   }
 
-  show([])
+  show(each => each)
   text.observe(follow)
   const heard = { input: write, compositionstart: compose, compositionend: compose }
   for (const [name, hear] of Object.entries(heard)) area.addEventListener(name, hear)
