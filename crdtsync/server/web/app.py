@@ -145,8 +145,7 @@ class WebApp:
         """End all connections, each as its door says goodbye. It waits for them."""
         for scope in self._connections:
             scope.cancel()
-        if self._connections:
-            self._quiet = anyio.Event()
+        while self._connections:  # several listeners may wait here, all for the same
             await self._quiet.wait()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -209,6 +208,7 @@ class WebApp:
                 self._connections.discard(connection)
                 if not self._connections:
                     self._quiet.set()
+                    self._quiet = anyio.Event()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _path(scope)
