@@ -7,3 +7,4 @@ html_theme = "furo"
 html_title = "crdtsync"
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
+suppress_warnings = ["misc.highlighting_failure"]  # pictures in mermaid, which code hosts draw
