@@ -342,3 +342,14 @@ async def test_the_hubs_limits_hold_on_the_web() -> None:
         assert (await bob.until_goodbye()).code == "busy"
         for client in (ann, bob):
             await client.stream.aclose()
+
+
+async def test_all_who_hang_up_at_once_come_to_an_end() -> None:
+    app, _ = app_with_door()
+    async with serving_app(app) as url, open_raw(url, "/hall") as socket:
+        await socket.send(frame(Opcode.BINARY, b"hello"))
+        await socket.until(lambda one: one.opcode is Opcode.BINARY)
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(app.hang_up)
