@@ -4,6 +4,9 @@ A client sends a message for each of its changes, be it one letter. What it has 
 becomes one entry, with one seal, as long as that can be done: who types fast, or has come back with
 much, costs a fraction of an entry for each letter. Of each message it is told what became of it.
 
+In a document with fields each change is an entry by itself: what a front end writes into a field
+bears the number of its entry, which it knows by counting its changes.
+
 Read next: `crdtsync.server.yjs.scribe`, who writes the entries.
 """
 
@@ -25,7 +28,7 @@ from crdtsync.update import Division, Runs, deleting, divide, nests_too_deeply
 
 __all__ = ["Draft", "Verdict", "Write", "Writer", "make_drafts"]
 
-_SLOTS = ROOT.encode()
+_SLOTS = ROOT.encode()  # in each update that writes a field, and hardly in any other
 _TOGETHER_MAX = 64
 """Merging updates takes the square of their number."""
 
@@ -86,6 +89,8 @@ async def make_drafts(
     deleted: Runs,
     scribe: Scribe,
     channel: Channel,
+    *,
+    has_fields: bool,
 ) -> list[Draft]:
     """Make entries of changes, in their order, and tell what will have become of them.
 
@@ -95,26 +100,19 @@ async def make_drafts(
         deleted: what is deleted.
         scribe: writes the document's logs.
         channel: the document.
+        has_fields: whether the document holds fields.
 
     Raises:
         StorageError: something that has to be known could not be read.
     """
     desk = _Desk(dict(held), deleted, scribe, channel)
     drafts: list[Draft] = []
-    for _, group in groupby(enumerate(writes), _belonging):
-        row = [write for _, write in group]
-        for start in range(0, len(row), _TOGETHER_MAX):
-            drafts += await desk.take(row[start : start + _TOGETHER_MAX])
+    together = 1 if has_fields or any(_SLOTS in write.update for write in writes) else _TOGETHER_MAX
+    for _, group in groupby(writes, lambda write: id(write.member)):
+        row = list(group)
+        for start in range(0, len(row), together):
+            drafts += await desk.take(row[start : start + together])
     return drafts
-
-
-def _belonging(numbered: tuple[int, Write]) -> tuple[int, int]:
-    """Return the same for changes in a row that may be one entry: of one member, none to fields.
-
-    What a front end writes into a field bears its entry's number: it stays an entry of its own.
-    """
-    number, write = numbered
-    return id(write.member), number if _SLOTS in write.update else -1
 
 
 class _Desk:

@@ -12,6 +12,7 @@ from crdtsync.document import Snapshot
 from crdtsync.document.crdt import clocks
 from crdtsync.document.effect import Waiting
 from crdtsync.document.materialize import apply_entries, materialize
+from crdtsync.document.slots import ROOT
 from crdtsync.errors import EntryError
 from crdtsync.identity import new_replica_id
 from crdtsync.log import Entry, decode_entry
@@ -40,6 +41,7 @@ class Replay:
         self.document = document
         self.offset = 0
         self.latest = 0
+        self._has_fields = False
         self._waiting: dict[int, Waiting] = {}  # what could not be applied, by the log
         self._begin(pycrdt.Doc())
 
@@ -52,6 +54,12 @@ class Replay:
         self._subscription = doc.observe(
             lambda event: deleted.add(_read_deletions(event.delete_set))
         )
+
+    @property
+    def has_fields(self) -> bool:
+        """Whether it holds fields, or has held some."""
+        self._has_fields = self._has_fields or ROOT in self.doc.keys()  # noqa: SIM118 - no mapping
+        return self._has_fields
 
     def close(self) -> None:
         """Let go of the CRDT document, which would hold itself for ever."""

@@ -192,7 +192,12 @@ class Room:
         self.scribe.see(replay.latest)
         try:
             drafts = await make_drafts(
-                writes, replay.clocks, replay.deleted, self.scribe, self.channel
+                writes,
+                replay.clocks,
+                replay.deleted,
+                self.scribe,
+                self.channel,
+                has_fields=replay.has_fields,
             )
             entries = [entry for draft in drafts for entry in draft.entries]
             if entries:

@@ -40,7 +40,9 @@ def ignore(verdict: Verdict) -> None:
     """Ignore it: the drafts are looked at."""
 
 
-def drafts_of(rows: list[tuple[Member, bytes]], *, logs_max: int = 100) -> list[Draft]:
+def drafts_of(
+    rows: list[tuple[Member, bytes]], *, logs_max: int = 100, has_fields: bool = False
+) -> list[Draft]:
     """Return the drafts of a first turn."""
 
     async def make() -> list[Draft]:
@@ -49,7 +51,7 @@ def drafts_of(rows: list[tuple[Member, bytes]], *, logs_max: int = 100) -> list[
         key, clock = DeviceKey.generate(), HybridLogicalClock()
         scribe = Scribe("board", channels.backend, key, clock, channel.heads, logs_max)
         writes = [Write(member, update, ignore) for member, update in rows]
-        return await make_drafts(writes, {}, Runs(), scribe, channel)
+        return await make_drafts(writes, {}, Runs(), scribe, channel, has_fields=has_fields)
 
     return anyio.run(make)
 
@@ -90,6 +92,15 @@ def test_what_comes_in_one_turn_is_one_entry_and_all_are_told():
         writes = [write._replace(told=told.append) for write in draft.writes]
         draft._replace(writes=writes).tell()
     assert told == [Verdict(stored=True)] * 7
+
+
+def test_where_there_are_fields_each_change_is_an_entry():
+    member = Member()
+    rows = [(member, update) for update in letters("hello")]
+    assert len(entries_of(drafts_of(rows, has_fields=True))) == 5
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=8)
+    doc.get("slots", type=pycrdt.Map)["name@8.2"] = b"a field"
+    assert len(entries_of(drafts_of([*rows, (member, doc.get_update())]))) == 6
 
 
 @given(st.lists(ACTS, min_size=2, max_size=30), st.data())
