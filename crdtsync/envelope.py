@@ -75,7 +75,7 @@ def is_neutral(data: bytes) -> bool:
 
 def is_bare(data: bytes) -> bool:
     """Tell whether these bytes are what the entry's hash is of, and nothing else."""
-    return not is_wrapped(data) and not is_neutral(data)
+    return data[:1] not in _WRAPPED and data[1:2] != _NEUTRAL_MARK
 
 
 def is_marked(data: bytes) -> bool:

@@ -151,12 +151,12 @@ class Entry(NamedTuple):
     @property
     def refusal(self) -> str | None:
         """Why the entry was refused, so that it is kept without effect; None if it was not."""
-        return self.extra.get(REFUSED) if is_neutral(self.data) else None
+        return self.extra.get(REFUSED) if self.extra and is_neutral(self.data) else None
 
     @property
     def erasure(self) -> str | None:
         """Why the entry's content was erased; None if it was not."""
-        return self.extra.get(ERASED) if is_neutral(self.data) else None
+        return self.extra.get(ERASED) if self.extra and is_neutral(self.data) else None
 
 
 def make_entry(

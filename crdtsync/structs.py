@@ -14,7 +14,7 @@ from crdtsync.errors import ForeignStructsError, MalformedEntryError
 from crdtsync.log import Entry
 from crdtsync.update import NESTING_MAX, nests_too_deeply
 
-__all__ = ["check_structs", "varuint"]
+__all__ = ["begin_of_structs", "check_structs", "varuint"]
 
 _VARUINT_MORE = 0x80
 _VARUINT_BITS_MAX = 63  # a client id has 53 bits: what is longer is no update
@@ -22,9 +22,6 @@ _VARUINT_BITS_MAX = 63  # a client id has 53 bits: what is longer is no update
 
 def check_structs(entry: Entry) -> int | None:
     """Check that an entry's update writes in its own replica's name only.
-
-    The first four varuints of a Yjs v1 update are (sections, structs, client, clock); an update of
-    one transaction has a section for each client that wrote, so ours has one at the most.
 
     Returns:
         The CRDT clock at which its structs begin; None if it only deletes.
@@ -34,19 +31,28 @@ def check_structs(entry: Entry) -> int | None:
         MalformedEntryError: the update is cut short, or nests values so deeply, or so strangely,
             that reading it might end the process.
     """
-    update = entry.update
-    if nests_too_deeply(update):
+    if nests_too_deeply(entry.update):
         raise MalformedEntryError(
             f"its CRDT update nests values deeper than {NESTING_MAX}, or cannot be read",
             document=entry.document,
             replica=entry.replica,
             seq=entry.seq,
         )
+    return begin_of_structs(entry)
+
+
+def begin_of_structs(entry: Entry) -> int | None:
+    """Return what `check_structs` returns, of an entry that it has checked.
+
+    The first four varuints of a Yjs v1 update are (sections, structs, client, clock); an update of
+    one transaction has a section for each client that wrote, so ours has one at the most.
+    """
+    update = entry.update
     try:
         if update[0] == 1 and update[1] < _VARUINT_MORE:
-            client_bytes = varuint(entry.replica)
-            if update.startswith(client_bytes, 2):  # what honest replicas write
-                return _read_varuint(update, 2 + len(client_bytes))[0]
+            name = varuint(entry.replica)
+            if update.startswith(name, 2):  # what honest replicas write
+                return _read_varuint(update, 2 + len(name))[0]
         sections, at = _read_varuint(update, 0)
         if sections == 0:
             return None

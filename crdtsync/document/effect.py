@@ -20,9 +20,9 @@ from typing import Any
 
 import pycrdt
 
-from crdtsync.document.crdt import clocks, is_crdt_failure, is_whole
+from crdtsync.document.crdt import Clocks, Reached, is_crdt_failure, is_whole
 from crdtsync.log import Entry
-from crdtsync.structs import check_structs
+from crdtsync.structs import begin_of_structs, check_structs
 from crdtsync.update import needs
 
 __all__ = ["Waiting", "apply_what_can_be", "took_effect"]
@@ -34,9 +34,7 @@ _FOR_OTHERS = "it builds on what is not here"
 _BEHIND = "an entry before it in its log is without effect"
 
 
-def took_effect(
-    entries: Sequence[Entry], before: Mapping[int, int], after: Mapping[int, int]
-) -> bool:
+def took_effect(entries: Sequence[Entry], before: Clocks, after: Clocks) -> bool:
     """Tell whether entries that were applied together all took effect, each as a whole.
 
     Args:
@@ -47,10 +45,12 @@ def took_effect(
     ends: dict[int, int] = {}
     for entry in reversed(entries):
         replica = entry.replica
-        end = ends[replica] if replica in ends else after.get(replica, 0)
+        end = ends.get(replica)
+        if end is None:
+            end = after.get(replica, 0)
         if not is_whole(entry.update, replica, end, after):
             return False
-        begin = check_structs(entry)
+        begin = begin_of_structs(entry)
         if begin is not None:
             ends[replica] = begin
     return all(before.get(replica, 0) == begin for replica, begin in ends.items())
@@ -71,7 +71,7 @@ class Waiting:
     needs: Mapping[int, int] | None
     reason: str
 
-    def is_over(self, reached: Mapping[int, int]) -> bool:
+    def is_over(self, reached: Clocks) -> bool:
         """Tell whether the first of them may take effect, at these clocks."""
         wanted = self.needs
         return wanted is not None and all(reached.get(c, 0) >= end for c, end in wanted.items())
@@ -100,7 +100,10 @@ class _Attempt:
     doc: pycrdt.Doc[Any]
     failures: dict[Name, str]
     waiting: dict[int, Waiting] = field(default_factory=dict)
-    _reached: dict[int, int] = field(default_factory=dict)
+    _reached: Reached = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reached = Reached(self.doc)
 
     def run(self, entries: Iterable[Entry]) -> None:
         for entry in entries:
@@ -167,7 +170,7 @@ class _Attempt:
             if not is_crdt_failure(error):
                 raise
             self._fail(entry, str(error), error)
-        before, self._reached = self._reached, clocks(self.doc)
+        before, self._reached = self._reached, Reached(self.doc)
         if not took_effect([entry], before, self._reached):
             self._fail(entry, _FOR_OTHERS, None)
 
@@ -190,7 +193,7 @@ def apply_what_can_be(
         What is without effect, by the log. None if one spoiled the document: it is among the
         failures now, and the next try has to begin with another document.
     """
-    attempt = _Attempt(doc, failures, _reached=clocks(doc))
+    attempt = _Attempt(doc, failures)
     try:
         attempt.run(entries)
     except _SpoiledError:

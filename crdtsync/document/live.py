@@ -22,7 +22,7 @@ from crdtsync.document.causality import Causality
 from crdtsync.document.caveats import Caveat, caveats
 from crdtsync.document.change import Change, Observers
 from crdtsync.document.conflict import Conflict
-from crdtsync.document.crdt import clocks
+from crdtsync.document.crdt import Reached, clocks
 from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.materialize import (
     Material,
@@ -323,7 +323,7 @@ class LiveDocument:
         """Tell whether an entry without effect may have what it waited for by now."""
         if not self._waiting:
             return False
-        reached = clocks(self._doc)
+        reached = Reached(self._doc)
         return any(held.is_over(reached) for held in self._waiting.values())
 
     def rebuild(self, entries: Sequence[Entry]) -> None:

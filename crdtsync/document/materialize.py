@@ -20,7 +20,7 @@ from typing import Any
 
 import pycrdt
 
-from crdtsync.document.crdt import apply_updates, clocks, is_crdt_failure
+from crdtsync.document.crdt import Reached, apply_updates, clocks, is_crdt_failure
 from crdtsync.document.effect import Waiting, apply_what_can_be, took_effect
 from crdtsync.document.journal import Loadable, Snapshot
 from crdtsync.document.slots import ROOT
@@ -98,14 +98,14 @@ def apply_entries(doc: pycrdt.Doc[Any], entries: Sequence[Entry]) -> bool:
 
     Then the document is spoiled and must be loaded anew.
     """
-    before = clocks(doc)
+    before = Reached(doc)
     try:
         apply_updates(doc, [entry.update for entry in entries])
     except BaseException as error:
         if not is_crdt_failure(error):
             raise
         return False
-    return took_effect(entries, before, clocks(doc))
+    return took_effect(entries, before, Reached(doc))
 
 
 def load_state(state: bytes, expected: Mapping[int, int]) -> dict[str, bytes] | None:

@@ -158,8 +158,11 @@ class Inbox:
                 f"it belongs to document {entry.document!r}", document=self._document
             )
         head = batch.head(entry.replica)
-        follows = entry.previous_hash == head.hash and entry.seq == head.seq + 1
-        if follows and not entry.dependencies:  # as nearly all do
+        if (
+            not entry.dependencies
+            and entry.previous_hash == head.hash
+            and entry.seq == head.seq + 1
+        ):  # as nearly all do
             check_structs(entry)
             return True
         if batch.is_below(entry.replica, entry.seq):
@@ -289,7 +292,8 @@ class Batch:
         Raises:
             MalformedEntryError: it was refused or erased, but still writes something.
         """
-        self._check(entry)
+        if entry.extra:
+            self._check(entry)
         self.entries.append(entry)
         self._by_log[entry.replica].append(entry)
 
@@ -310,7 +314,7 @@ class Batch:
         self.entries[self.entries.index(before)] = after
 
     def _check(self, entry: Entry) -> None:
-        if entry.extra and is_neutral(entry.data):
+        if is_neutral(entry.data):
             heads = {**self._heads, **self.ends()}
             check_inert(entry, {replica: head.seq for replica, head in heads.items()})
 
