@@ -77,6 +77,14 @@ class Cut:
         await self._inner.aclose()
 
 
+def copied(backend: MemoryBackend) -> MemoryBackend:
+    """Return what a backup of a server brings back: all that is stored."""
+    copied = MemoryBackend(backend.epoch)
+    for name in ("_documents", "_devices", "_connections", "_followed", "_kept", "_erasures"):
+        setattr(copied, name, copy.deepcopy(getattr(backend, name)))
+    return copied
+
+
 class Whim:
     """A policy that chooses whom it likes, and some who are not on offer."""
 
@@ -94,6 +102,7 @@ class World:
         self.dice = random.Random(seed)
         self.server: History = server
         self.backend = MemoryBackend()
+        self.saved = copied(self.backend)
         self.replicas = [stack.enter_context(Replica(user=u, history=device)) for u in USERS]
         self.boards = [replica.document(Board, DOCUMENT) for replica in self.replicas]
         self.did: list[str] = []
@@ -192,6 +201,16 @@ class World:
             other = MemoryBackend(secrets.token_bytes(16))
             other._documents = copy.deepcopy(self.backend._documents)
             self.backend = other
+        await self.start()
+
+    async def save(self, which: int, size: int) -> None:
+        """Make a backup of the server."""
+        self.saved = copied(self.backend)
+
+    async def restore(self, which: int, size: int) -> None:
+        """Start the server again from the backup: it has forgotten what came since."""
+        await self.stop()
+        self.backend = copied(self.saved)
         await self.start()
 
     # What must hold.
@@ -295,6 +314,8 @@ EVENTS = [
     "retire",
     "snapshot",
     "restart",
+    "save",
+    "restore",
 ]
 
 
