@@ -17,6 +17,7 @@ from crdtsync.document.conflict import Conflict
 from crdtsync.document.disputes import Disputes
 from crdtsync.document.judges import ANNOUNCEMENTS, AnnouncementNode, Judges
 from crdtsync.document.lists import ListNode
+from crdtsync.document.maps import MapNode
 from crdtsync.document.materialize import slot_changes
 from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path
@@ -31,7 +32,7 @@ from crdtsync.document.value import ValueNode
 __all__ = ["NO_EFFECTS", "Effects", "View"]
 
 Installs: TypeAlias = dict[SlotNode, tuple[Pairs, tuple[Slot, ...] | None]]
-NativeNode: TypeAlias = TextNode | ListNode | RichTextNode
+NativeNode: TypeAlias = TextNode | ListNode | MapNode | RichTextNode
 _PATHLESS = (PresenceNode, AnnouncementNode)
 
 
