@@ -18,8 +18,9 @@ Taking it back is one edit for each thing that it touched:
 - What is in a record that is deleted by now is left alone.
 
 An undoing writes things anew. It says in its arguments what stands for what, so that earlier
-actions can be undone after it: `restores` names the writes whose values it wrote again, by path;
-`again` the characters and values that it put into texts and lists again, in order.
+actions can be undone after it: `restores` names the writes whose values it wrote again, by path
+(for a key of a map: the map's path and the key); `again` the characters and values that it put into
+texts and lists again, in order.
 
 Source: Yu, Elvinger and Ignat, "A Generic Undo Support for State-Based CRDTs", OPODIS 2019 (what
 undo should mean among many); Yjs's UndoManager (only one's own changes).
