@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_type
 
-from crdtsync import Counter, Document, List, Record, Replica, Set, Table, Text, action, field
+from crdtsync import Counter, Document, List, Map, Record, Replica, Set, Table, Text, action, field
 from crdtsync.strategies import Candidate, resolver
 
 
@@ -21,6 +21,7 @@ class Item(Record):
     tags: Set[str]
     notes: Text
     numbers: List[int]
+    limits: Map[int]
 
 
 class Shelf(Document):
@@ -40,6 +41,12 @@ def test_types_are_what_was_declared() -> None:
     item.numbers.append(1)
     assert_type(item.numbers[0], int)
     assert_type(item.numbers[:], list[int])
+    item.limits["a"] = 1
+    item.limits |= {"b": 2}
+    item.limits.update(c=3)
+    assert_type(item.limits["a"], int)
+    assert_type(item.limits.get("z"), int | None)
+    assert_type(dict(item.limits), dict[str, int])
     assert_type(list(item.tags), list[str])
     item.votes += 1
     item.tags |= {"a"}

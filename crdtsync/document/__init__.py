@@ -20,6 +20,7 @@ from crdtsync.document.history import Log, PastAction
 from crdtsync.document.journal import Journal, Snapshot
 from crdtsync.document.lists import List
 from crdtsync.document.live import LiveDocument
+from crdtsync.document.maps import Map
 from crdtsync.document.node import Node
 from crdtsync.document.record import Record, RecordNode
 from crdtsync.document.rich_text import RichText
@@ -43,6 +44,7 @@ __all__ = [
     "List",
     "LiveDocument",
     "Log",
+    "Map",
     "Node",
     "PastAction",
     "Record",

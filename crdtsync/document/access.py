@@ -8,6 +8,7 @@ from crdtsync.codec import copy_value
 from crdtsync.document.counter import Counter
 from crdtsync.document.handle import Handle
 from crdtsync.document.lists import List
+from crdtsync.document.maps import Map
 from crdtsync.document.rich_text import RichText
 from crdtsync.document.schema import FieldSpec
 from crdtsync.document.sets import Set
@@ -25,6 +26,7 @@ _HANDLES: dict[str, Any] = {
     "set": Set,
     "text": Text,
     "list": List,
+    "map": Map,
     "rich-text": RichText,
 }
 _IMMUTABLE = frozenset({str, int, float, bool, bytes, type(None)})

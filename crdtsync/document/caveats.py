@@ -71,7 +71,7 @@ def _unknown(view: View) -> Iterator[Caveat]:
             node.keys, f"written under schema version {version}, which has a field here: kept"
         )
     for name in view.unknown_types():
-        yield Caveat(split(name), "a text or list that this class does not declare: kept")
+        yield Caveat(split(name), "a text, list or map that this class does not declare: kept")
 
 
 def _unreadable(view: View) -> Iterator[Caveat]:

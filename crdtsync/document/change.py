@@ -27,7 +27,7 @@ class Change(NamedTuple):
         document: its name.
         origin: `local` for an action made here, `remote` for entries from elsewhere.
         entries: the entries that did it, in order.
-        paths: the fields, records, texts and lists touched; empty if everything may have changed.
+        paths: the fields and records touched; empty if everything may have changed.
         arisen: the conflicts that arose by it, or that have more candidates now.
         settled: the fields that are no longer in conflict.
     """

@@ -1,9 +1,9 @@
-"""Which id each character of a text has.
+"""Which id each character of a text has, and each value of a map.
 
 A character keeps its id for good: the CRDT client that wrote it, and a clock of that client for
 each unit of UTF-16. The CRDT library does not tell them (its sticky indices count the units of a
 character wrongly where it is not ASCII). So a copy of the document is read in which the characters
-stand for their ids: see `crdtsync.update.coded`.
+stand for their ids (see `crdtsync.update.coded`), or the values do (`crdtsync.update.keyed`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, TypeAlias
 import pycrdt
 
 from crdtsync.document.formatting import OBJECT
-from crdtsync.update import CODES, Run, code_of, coded_state
+from crdtsync.update import CODES, Run, code_of, coded_state, keyed_state
 
-__all__ = ["Id", "IdRun", "Ids", "units_of", "within"]
+__all__ = ["Id", "IdRun", "Ids", "ids_of_keys", "units_of", "within"]
 
 Id: TypeAlias = tuple[int, int]
 """Client and clock."""
@@ -83,6 +83,22 @@ class Ids:
         if run.client != client or units >= units_of(run.text):
             return None
         return run.start + within(run.text, 0, units)
+
+
+def ids_of_keys(doc: pycrdt.Doc[Any], path: str) -> dict[str, Id]:
+    """Return the id of what stands at each key of a map; shared types are left out.
+
+    Args:
+        doc: the CRDT document. It is left as it is.
+        path: name of the map in it.
+    """
+    copy: pycrdt.Doc[Any] = pycrdt.Doc()
+    copy.apply_update(keyed_state(doc.get_update()))
+    found: dict[str, Id] = {}
+    for key, told in copy.get(path, type=pycrdt.Map).items():
+        client, clock = map(int, told.split())
+        found[key] = client, clock
+    return found
 
 
 def _runs(doc: pycrdt.Doc[Any], path: str) -> Iterator[IdRun]:

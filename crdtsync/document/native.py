@@ -1,4 +1,4 @@
-"""Values inside native Yjs lists: readable by Yjs front ends, and exact for Python.
+"""Values inside native Yjs lists and maps: readable by Yjs front ends, and exact for Python.
 
 The CRDT library reads every whole number back as a float, and cannot hold what JavaScript has no
 type for. So a value goes in natively where it comes back equal and of the same type, and as the
@@ -34,7 +34,7 @@ _SHARED = (
 
 
 def to_native(value: Any) -> Any:
-    """Return what to put into a Yjs list for a value.
+    """Return what to put into a Yjs list or map for a value.
 
     Raises:
         TypeError, ValueError: as `crdtsync.codec.check_value`.
@@ -46,7 +46,7 @@ def to_native(value: Any) -> Any:
 
 
 def from_native(value: Any, depth_max: int = DEPTH_MAX) -> Any:
-    """Return the Python value of what a Yjs list holds.
+    """Return the Python value of what a Yjs list or map holds.
 
     Whatever that is, a value comes out that can be stored. Of what front ends put there by other
     means than ours, shared types are shown by what they hold; what has no Python value, or is
@@ -70,7 +70,7 @@ def from_native(value: Any, depth_max: int = DEPTH_MAX) -> Any:
 
 
 def is_shared(value: Any) -> bool:
-    """Tell whether what a Yjs list holds is a shared type, which may change where it stands."""
+    """Tell whether what a list or map holds is a shared type, which may change where it stands."""
     return isinstance(value, _SHARED)
 
 

@@ -15,6 +15,7 @@ from crdtsync.document.access import FieldAccess
 from crdtsync.document.counter import CounterNode
 from crdtsync.document.declaration import FieldOptions, field, read_schema
 from crdtsync.document.lists import ListNode
+from crdtsync.document.maps import MapNode
 from crdtsync.document.node import Node, SlotNode
 from crdtsync.document.path import escape, unescape
 from crdtsync.document.presence import MemberNode, is_present
@@ -37,7 +38,7 @@ __all__ = ["PresenceNode", "Record", "RecordNode"]
 
 SLOT_KINDS = frozenset({"value", "counter"})
 """Kinds of fields that are one node of slots."""
-NATIVE_KINDS = frozenset({"text", "list", "rich-text"})
+NATIVE_KINDS = frozenset({"text", "list", "map", "rich-text"})
 """Kinds of fields that are a CRDT type of their own."""
 _TABLE_DEPTH = 2
 
@@ -98,6 +99,8 @@ class RecordNode(Node):
                 return TextNode(path, self)
             case "list":
                 return ListNode(path, self)
+            case "map":
+                return MapNode(path, self)
             case "rich-text":
                 return RichTextNode(path, self)
             case "table":
@@ -124,7 +127,7 @@ class RecordNode(Node):
         return None
 
     def declares(self, segments: list[str], at: int) -> bool:
-        """Tell whether the CRDT type of a path is a declared text or list."""
+        """Tell whether the CRDT type of a path is that of a declared field."""
         spec = self.schema.stored.get(segments[at])
         if spec is None:
             return False

@@ -12,7 +12,9 @@ import pycrdt
 
 from crdtsync.document.journal import Snapshot
 from crdtsync.document.judges import ANNOUNCEMENTS
+from crdtsync.document.lists import ListNode
 from crdtsync.document.live import LiveDocument
+from crdtsync.document.maps import MapNode
 from crdtsync.document.materialize import (
     Material,
     apply_entries,
@@ -26,6 +28,7 @@ from crdtsync.document.path import unescape
 from crdtsync.document.record import NATIVE_KINDS, RecordNode
 from crdtsync.document.rich_text import RichTextNode
 from crdtsync.document.slots import ROOT, path_of
+from crdtsync.document.text import TextNode
 from crdtsync.document.view import View
 from crdtsync.log import Entry
 from crdtsync.vector import covers
@@ -36,6 +39,14 @@ _NEAR = 200
 """A state so many entries before an entry is kept in memory, for the entries before that one."""
 
 
+_ROOTS = {
+    TextNode: pycrdt.Text,
+    ListNode: pycrdt.Array,
+    MapNode: pycrdt.Map,
+    RichTextNode: pycrdt.XmlFragment,
+}
+
+
 class Sides(NamedTuple):
     """What an entry did.
 
@@ -43,13 +54,14 @@ class Sides(NamedTuple):
         before: the document without it.
         after: the document with it.
         slots: the paths of the slots that it wrote or deleted.
-        deltas: path of each text and list that it changed, to how, as the CRDT library reports it.
+        deltas: path of each text, list and map that it changed, to how, as the CRDT library reports
+            it: for a map, by its keys.
     """
 
     before: View
     after: View
     slots: tuple[str, ...]
-    deltas: dict[str, list[dict[str, Any]]]
+    deltas: dict[str, Any]
 
 
 class _NearPast(PastJournal):
@@ -81,7 +93,7 @@ def sides_of(live: LiveDocument, entry: Entry) -> Sides:
     before, after = _view(live), _view(live)
     doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=live.journal.replica)
     doc.apply_update(material.doc.get_update())
-    deltas: dict[str, list[dict[str, Any]]] = {}
+    deltas: dict[str, Any] = {}
     watched = [
         _watch(node, deltas)
         for path in live.view.doc.keys()  # noqa: SIM118 - no mapping
@@ -105,7 +117,7 @@ def sides_of(live: LiveDocument, entry: Entry) -> Sides:
 
 
 def native_at(root: RecordNode, path: str) -> Any:
-    """Return the node of the text, list or rich text of a path; None if none is declared there."""
+    """Return the node of a path that is a CRDT type of its own; None if none is declared there."""
     record, segments = root, path.split("/")
     while segments:
         spec = record.schema.stored.get(segments.pop(0))
@@ -135,21 +147,21 @@ def _rooted(node: Node | None, doc: pycrdt.Doc[Any]) -> Any:
     """Return the CRDT type of a node in a document that no view shows yet."""
     if node is None:
         return None
-    kinds = {"TextNode": pycrdt.Text, "ListNode": pycrdt.Array, "RichTextNode": pycrdt.XmlFragment}
-    return (
-        node.path,
-        isinstance(node, RichTextNode),
-        doc.get(node.path, type=kinds[type(node).__name__]),
-    )
+    return node, doc.get(node.path, type=_ROOTS[type(node)])
 
 
-def _watch(
-    rooted: tuple[str, bool, Any], deltas: dict[str, list[dict[str, Any]]]
-) -> Callable[[], None]:
-    path, deep, root = rooted
+def _watch(rooted: tuple[Node, Any], deltas: dict[str, Any]) -> Callable[[], None]:
+    node, root = rooted
 
     def follow(event: Any) -> None:
-        deltas[path] = [] if deep else event.delta
+        match node:
+            case RichTextNode():
+                deltas[node.path] = []
+            case MapNode():
+                deltas[node.path] = event.keys
+            case _:
+                deltas[node.path] = event.delta
 
-    subscription = root.observe_deep(follow) if deep else root.observe(follow)
+    is_deep = isinstance(node, RichTextNode)
+    subscription = root.observe_deep(follow) if is_deep else root.observe(follow)
     return lambda: root.unobserve(subscription)

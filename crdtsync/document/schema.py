@@ -21,7 +21,7 @@ from crdtsync.strategy import ColumnStrategy, Positional, Presence, Strategy, lo
 
 __all__ = ["MISSING", "FieldSpec", "Kind", "Schema", "Upcast"]
 
-Kind: TypeAlias = Literal["value", "counter", "set", "text", "list", "rich-text", "table"]
+Kind: TypeAlias = Literal["value", "counter", "set", "text", "list", "map", "rich-text", "table"]
 Upcast: TypeAlias = Callable[[Any], Any]
 
 

@@ -11,13 +11,16 @@ Taking it back is one edit for each thing that it touched:
 - **Record**: one that it added goes, unless others have worked on it: then it stays, with all that
   is in it. One that it deleted comes back whole, unless others have deleted it too.
 - **Text and list**: see `regain`.
+- **Map**: of each key that it wrote, the value that it replaced, if what we wrote still stands; of
+  each that it deleted, the value that it had, unless there is another one by now.
 - **Rich text**: as it was before, if it still is what our action made of it. Else nothing: it is
   left as it is.
 - What is in a record that is deleted by now is left alone.
 
 An undoing writes things anew. It says in its arguments what stands for what, so that earlier
-actions can be undone after it: `restores` names the writes whose values it wrote again, by path;
-`again` the characters and values that it put into texts and lists again, in order.
+actions can be undone after it: `restores` names the writes whose values it wrote again, by path
+(for a key of a map: the map's path and the key); `again` the characters and values that it put into
+texts and lists again, in order.
 
 Source: Yu, Elvinger and Ignat, "A Generic Undo Support for State-Based CRDTs", OPODIS 2019 (what
 undo should mean among many); Yjs's UndoManager (only one's own changes).
@@ -30,12 +33,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from crdtsync.document.action import Action, current_action
+from crdtsync.document.authors import Origins
 from crdtsync.document.counter import CounterEdit, CounterNode
-from crdtsync.document.ids import Id
+from crdtsync.document.ids import Id, ids_of_keys
 from crdtsync.document.lists import ListNode
 from crdtsync.document.live import LiveDocument
+from crdtsync.document.maps import MapEdit, MapNode
 from crdtsync.document.markup import differences, equal
 from crdtsync.document.node import Node, SlotNode
+from crdtsync.document.path import escape
 from crdtsync.document.record import PresenceNode, RecordNode
 from crdtsync.document.regain import regain_list, regain_text
 from crdtsync.document.rewind import Sides, native_at, sides_of
@@ -265,7 +271,7 @@ class _TakingBack:
         if restored:
             self.restores[node.path] = restored
 
-    # --- texts and lists -----------------------------------------------------------------------
+    # --- texts, lists and maps -------------------------------------------------------------------
 
     def _native(self, node: Any) -> None:
         before = native_at(self._sides.before.root, node.path)
@@ -278,6 +284,9 @@ class _TakingBack:
                 )
             case ListNode():
                 regained = regain_list(node, before, delta, self._put_in(), self._with_copies)
+            case MapNode():
+                self._map(node, before, after, delta)
+                return
             case _:
                 steps = list(differences(node.tree, before.tree.children))
                 if steps and equal(node.tree, after.tree):
@@ -286,6 +295,32 @@ class _TakingBack:
         if regained is not None:
             self.edits[node] = regained.edit
             self.again += regained.again
+
+    def _map(self, node: MapNode, before: MapNode, after: MapNode, keys: Iterable[str]) -> None:
+        standing, replaced = self._authors(node, keys), self._authors(before, keys)
+        edit = MapEdit()
+        for key in keys:
+            path = f"{node.path}/{escape(key)}"
+            if key in after.values:
+                if standing.get(key) not in self._standing(path):
+                    continue
+            elif key in node.values:
+                continue
+            if key in before.values:
+                edit.put(key, before.values[key])
+                if key in replaced:
+                    self.restores[path] = [list(replaced[key])]
+            else:
+                edit.keys[key] = None
+        if edit.keys:
+            self.edits[node] = edit
+
+    def _authors(self, node: MapNode, keys: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return which entry wrote what stands at keys of a map, as far as that is known."""
+        assert node.owner is not None
+        ids, origins = ids_of_keys(node.owner.view.doc, node.path), Origins(self._live.journal)
+        found = {key: origins.find(*ids[key])[0] for key in keys if key in ids}
+        return {key: (entry.replica, entry.seq) for key, entry in found.items() if entry}
 
 
 def _pairs(restores: Any, path: str) -> set[tuple[int, int]]:

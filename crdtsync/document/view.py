@@ -17,6 +17,7 @@ from crdtsync.document.conflict import Conflict
 from crdtsync.document.disputes import Disputes
 from crdtsync.document.judges import ANNOUNCEMENTS, AnnouncementNode, Judges
 from crdtsync.document.lists import ListNode
+from crdtsync.document.maps import MapNode
 from crdtsync.document.materialize import slot_changes
 from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path
@@ -31,7 +32,7 @@ from crdtsync.document.value import ValueNode
 __all__ = ["NO_EFFECTS", "Effects", "View"]
 
 Installs: TypeAlias = dict[SlotNode, tuple[Pairs, tuple[Slot, ...] | None]]
-NativeNode: TypeAlias = TextNode | ListNode | RichTextNode
+NativeNode: TypeAlias = TextNode | ListNode | MapNode | RichTextNode
 _PATHLESS = (PresenceNode, AnnouncementNode)
 
 
@@ -39,7 +40,7 @@ class Effects(NamedTuple):
     """What a change did to the view.
 
     Attributes:
-        paths: the fields, records, texts and lists touched, in order.
+        paths: the fields and records touched, in order.
         arisen: the conflicts that arose or grew.
         settled: the fields that are no longer in conflict.
     """
@@ -66,10 +67,10 @@ class View:
         slots: its root map of slots.
         root: the node of the document itself.
         contested: plain fields that have several live writes.
-        unheard: texts and lists that must be listened to before the next change from elsewhere.
-        changed: texts and lists that the present change from elsewhere touched.
+        unheard: CRDT types that must be listened to before the next change from elsewhere.
+        changed: those that the present change from elsewhere touched.
         records: every record there ever was, by its path; the document itself has the empty path.
-        watching: whether changes to unread texts and lists must be noticed too.
+        watching: whether changes to unread ones must be noticed too.
         touched: what changed since somebody emptied it; the root stands for everything. None while
             nobody wants to know.
         judges: which strategy decides where.
@@ -178,7 +179,7 @@ class View:
         return tuple(names)
 
     def unknown_types(self) -> Iterator[str]:
-        """Yield the paths of texts and lists in the CRDT that the schema does not know."""
+        """Yield the paths of types in the CRDT that the schema does not know."""
         for path in sorted(self.doc.keys()):
             if path != ROOT and not self.root.declares(path.split("/"), 0):
                 yield path
@@ -278,12 +279,12 @@ class View:
             self._listening[node] = None
 
     def deafen(self) -> None:
-        """Stop listening to texts and lists."""
+        """Stop listening to texts, lists and the like."""
         while self._listening:
             self._listening.popitem()[0].deafen()
 
     def watch_all(self) -> None:
-        """Follow every text and list, so that observers hear of changes to unread ones."""
+        """Follow all texts, lists and the like, so that observers hear of unread ones."""
         self.watching = True
         stack = [self.root]
         while stack:
@@ -294,7 +295,7 @@ class View:
                     stack.extend(record.child(spec.name).records.values())
 
     def watch(self, record: RecordNode) -> None:
-        """Follow a record's texts and lists."""
+        """Follow a record's texts, lists and the like."""
         for spec in record.schema.fields.values():
             if spec.kind in NATIVE_KINDS:
                 self.unheard[record.child(spec.name)] = None

@@ -13,6 +13,7 @@ from crdtsync.document import (
     Document,
     List,
     Log,
+    Map,
     PastAction,
     Record,
     RichText,
@@ -98,6 +99,7 @@ def _table(records: Table) -> Markup:  # type: ignore[type-arg]
 @html_of.register(Text)
 @html_of.register(RichText)
 @html_of.register(List)
+@html_of.register(Map)
 @html_of.register(Set)
 @html_of.register(Counter)
 def _handle(handle: Any) -> Markup:
@@ -131,6 +133,9 @@ def _cell(value: Any) -> Markup:
         return _records(value) if len(value) else tag("span", "no records", class_="dim")
     if isinstance(value, Set | List):
         return chips(value)
+    if isinstance(value, Map):
+        rows = ((key, value_html(held)) for key, held in value.items())
+        return table(("key", "value"), rows, len(value)) if value else chips(value)
     if isinstance(value, Counter):
         return join([f"{int(value):,}"])
     if isinstance(value, Text | RichText):

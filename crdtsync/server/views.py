@@ -15,6 +15,7 @@ import pycrdt
 from crdtsync.document import Document
 from crdtsync.document.crdt import is_crdt_failure
 from crdtsync.document.materialize import live_slots_of
+from crdtsync.document.native import from_native
 from crdtsync.document.slots import ROOT, Slot
 from crdtsync.document.view import View
 from crdtsync.errors import EntryError
@@ -95,7 +96,7 @@ class DocumentView:
         return {path: slots[-1].value for path, slots in self.fields().items()}
 
     def types(self) -> dict[str, tuple[str, Any]]:
-        """Return texts, lists and rich texts by their paths, each with its kind and content.
+        """Return texts, lists, maps and rich texts by their paths, each with its kind and content.
 
         A CRDT does not say which of them one is, so that is told from what is in it; the empty
         ones are left out.
@@ -109,10 +110,10 @@ def _content(doc: pycrdt.Doc[Any], path: str) -> tuple[str, Any] | None:
         if text := str(doc.get(path, type=pycrdt.Text)):
             return "text", text
         try:
-            if items := doc.get(path, type=pycrdt.Array).to_py():
-                return "list", items
-            if pairs := doc.get(path, type=pycrdt.Map).to_py():
-                return "map", pairs
+            if doc.get(path, type=pycrdt.Array).to_py():
+                return "list", from_native(doc.get(path, type=pycrdt.Array))
+            if pairs := from_native(doc.get(path, type=pycrdt.Map)):
+                return "map", dict(sorted(pairs.items()))
         except ValueError:  # what is in it is not plain: it is XML
             return "rich text", str(doc.get(path, type=pycrdt.XmlFragment))
     except BaseException as error:

@@ -154,6 +154,16 @@ def _list_verbs(owner: type, spec: FieldSpec, values: Values) -> SearchStrategy[
     )
 
 
+def _map_verbs(owner: type, spec: FieldSpec, values: Values) -> SearchStrategy[Any]:
+    value = values[spec.path] if spec.path in values else element_content(owner, spec)
+    some = st.dictionaries(_KEYS, value, max_size=3)
+    return (
+        st.tuples(st.just("set"), _KEYS, value)
+        | st.tuples(st.just("delete"), _INDEX)
+        | st.tuples(st.sampled_from(["update", "assign"]), some)
+    )
+
+
 def _table_verbs(_: type, spec: FieldSpec, values: Values) -> SearchStrategy[Any]:
     assert spec.record is not None
     key = _key_content()
@@ -170,6 +180,7 @@ _VERBS: dict[str, Callable[[type, FieldSpec, Values], SearchStrategy[Any]]] = {
     "set": _set_verbs,
     "text": _text_verbs,
     "list": _list_verbs,
+    "map": _map_verbs,
     "rich-text": _rich_text_verbs,
     "table": _table_verbs,
 }

@@ -165,6 +165,15 @@ def _list_line(name: str, items: Any, verb: str, *arguments: Any) -> str:
     return _call_line(name, items, verb, *arguments)
 
 
+def _map_line(name: str, entries: Any, verb: str, *arguments: Any) -> str:
+    if verb == "set":
+        return f"{name}[{arguments[0]!r}] = {arguments[1]!r}"
+    if verb == "delete":
+        keys = list(entries)
+        return f"del {name}[{keys[arguments[0] % len(keys)]!r}]" if keys else f"{name}['a'] = 0"
+    return _call_line(name, entries, verb, *arguments)
+
+
 def _table_line(name: str, table: Any, verb: str, *arguments: Any) -> str:
     key = _key(arguments[0], table)
     if verb == "toggle":
@@ -186,6 +195,7 @@ _LINES: dict[str, Callable[..., str]] = {
     "set": _call_line,
     "text": _text_line,
     "list": _list_line,
+    "map": _map_line,
     "rich-text": _rich_text_line,
     "table": _table_line,
 }

@@ -4,11 +4,11 @@ An update is opaque to most of crdtsync: the CRDT library made it, and the CRDT 
 Some things have to be known without that library, on a server too: whether reading an update would
 end the process; what is left of it where its action was refused, or erased; what it is under
 another author's id; who wrote what in it, where it comes from a Yjs client and several have; and
-which characters of a text, or values of a list, are whose; and what has to be there before it can
-be applied as a whole.
+which characters of a text, or values of a list or map, are whose; and what has to be there before
+it can be applied as a whole.
 
 Read next: `crdtsync.update.reader` (the encoding), then `nesting`, `neutral`, `stripped`,
-`reauthor`, `division`, `needs`, and `inserted` with `coded`, one for each.
+`reauthor`, `division`, `needs`, `inserted` with `coded`, and `keyed`, one for each.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from crdtsync.update.coded import CODES, Run, code_of, coded_state
 from crdtsync.update.division import Division, Part, deleting, divide
 from crdtsync.update.inserted import inserted_clocks
+from crdtsync.update.keyed import keyed_state
 from crdtsync.update.needs import needs
 from crdtsync.update.nesting import nests_too_deeply
 from crdtsync.update.neutral import neutralize
@@ -39,6 +40,7 @@ __all__ = [
     "deleting",
     "divide",
     "inserted_clocks",
+    "keyed_state",
     "needs",
     "nests_too_deeply",
     "neutralize",

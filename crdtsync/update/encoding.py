@@ -59,8 +59,11 @@ class Source:
 
     def number(self) -> int:
         """Read a number."""
-        value = 0
-        for shift in range(0, 7 * _NUMBER_BYTES_MAX, 7):
+        byte = self.byte()
+        if byte < _MORE:  # as most are
+            return byte
+        value = byte & 0x7F
+        for shift in range(7, 7 * _NUMBER_BYTES_MAX, 7):
             byte = self.byte()
             value |= (byte & 0x7F) << shift
             if byte < _MORE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crdtsync import Counter, Document, List, Record, Set, Table, Text, action, field
+from crdtsync import Counter, Document, List, Map, Record, Set, Table, Text, action, field
 from crdtsync.strategies import Candidate, KeepAll, resolver
 
 ORDER = ["todo", "doing", "done"]
@@ -27,6 +27,7 @@ class Task(Record):
     tags: Set[str]
     notes: Text
     links: List[object]
+    marks: Map[object]
     steps: Table[Step]
 
 
@@ -37,6 +38,7 @@ class Board(Document):
     members: Set[object]
     body: Text
     items: List[object]
+    options: Map[object]
     tasks: Table[Task]
 
     @action

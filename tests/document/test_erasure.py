@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdtsync import Counter, Document, List, Record, Replica, Set, Table, Text, field
+from crdtsync import Counter, Document, List, Map, Record, Replica, Set, Table, Text, field
 from crdtsync.document.erasure import erase
 from crdtsync.document.slots import Slot, encode_slot, slot_key
 from crdtsync.errors import MalformedEntryError
@@ -49,6 +49,7 @@ class Board(Document):
     gone: Set[str] = field(presence=RemoveWins())
     body: Text
     items: List[object]
+    options: Map[object]
     tasks: Table[Task]
 
 
@@ -277,7 +278,20 @@ def ends(update: bytes) -> tuple[int, ...]:
     return client, clock, sum(struct.length for struct in structs)
 
 
-KINDS = ["name", "plain", "tags", "gone", "body", "delete text", "items", "pop", "task", "drop"]
+KINDS = [
+    "name",
+    "plain",
+    "tags",
+    "gone",
+    "body",
+    "delete text",
+    "items",
+    "pop",
+    "option",
+    "unset",
+    "task",
+    "drop",
+]
 
 
 def act(board: Board, kind: str, dice: random.Random, mark: str) -> None:
@@ -298,6 +312,10 @@ def act(board: Board, kind: str, dice: random.Random, mark: str) -> None:
             board.items.insert(dice.randint(0, len(board.items)), mark)
         case "pop" if len(board.items):
             del board.items[dice.randrange(len(board.items))]
+        case "option":
+            board.options[key] = mark
+        case "unset":
+            board.options.pop(key, None)
         case "task" if key in board.tasks:
             board.tasks[key].title = mark
         case "task":
@@ -308,7 +326,7 @@ def act(board: Board, kind: str, dice: random.Random, mark: str) -> None:
 
 def marks_in(board: Board) -> set[str]:
     """Return the marks of all that is to be seen, characters of texts one by one."""
-    shown: list[Any] = [str(board.body), *board.items]
+    shown: list[Any] = [str(board.body), *board.items, *board.options.values()]
     shown += [c.value for name in ("name", "plain") for c in board.candidates(name)]
     for task in board.tasks.values():
         shown += [str(task.notes), *(c.value for c in task.candidates("title"))]

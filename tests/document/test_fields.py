@@ -267,7 +267,9 @@ def test_work_that_the_deletion_has_seen_does_not_keep_the_record() -> None:
 
 def test_a_record_added_again_begins_anew() -> None:
     one, other, board, copy = pair()
-    board.tasks.add(key="t", title="old", notes="old", tags={"old"}, votes=5, links=[1])
+    board.tasks.add(
+        key="t", title="old", notes="old", tags={"old"}, votes=5, links=[1], marks={"a": 1}
+    )
     one.merge(other)
     del copy.tasks["t"]
     copy.tasks.add(key="t", status="doing")
@@ -280,6 +282,7 @@ def test_a_record_added_again_begins_anew() -> None:
             "tags": [],
             "notes": "",
             "links": [],
+            "marks": {},
             "steps": {},
         }
 

@@ -13,7 +13,7 @@ from crdtsync.errors import SchemaError
 from tests.document.boards import Board
 from tests.replica.histories import history
 
-PLACES = ["name", "total", "members", "body", "items", ""]
+PLACES = ["name", "total", "members", "body", "items", "options", ""]
 
 
 def shown(board: Any, place: str) -> Any:

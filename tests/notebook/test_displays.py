@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdtsync import Counter, Document, List, Record, Replica, RichText, Set, Table, Text, field
+from crdtsync import (
+    Counter,
+    Document,
+    List,
+    Map,
+    Record,
+    Replica,
+    RichText,
+    Set,
+    Table,
+    Text,
+    field,
+)
 from crdtsync.notebook import causal_graph, html_of, show
 from crdtsync.notebook.markup import escape, tag
 from crdtsync.notebook.values import ROWS_MAX, TEXT_MAX, cut, value_html
@@ -33,6 +45,7 @@ class Board(Document):
     anything: Any = None
     tasks: Table[Task]
     story: RichText
+    options: Map[object]
 
 
 class Checker(html.parser.HTMLParser):
@@ -79,6 +92,7 @@ def two_boards() -> tuple[Board, Board]:
     theirs.tasks[key].tags.add(HOSTILE)
     ann.merge(bob)
     mine.tasks[key].notes.append("oat")
+    mine.options[HOSTILE] = [HOSTILE]
     return mine, theirs
 
 
@@ -94,6 +108,7 @@ def test_everything_is_shown_and_nothing_of_it_is_markup() -> None:
         task.votes,
         task.notes,
         board.story,
+        board.options,
         board.log,
         board.state_vector,
         next(board.log.actions()),

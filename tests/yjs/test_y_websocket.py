@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from crdtsync import Document, List, Replica, RichText, Text
+from crdtsync import Document, List, Map, Record, Replica, RichText, Table, Text
 from crdtsync.server import MemoryBackend, SqliteBackend
 from crdtsync.server.access import Level, PatternPolicy, Rule
 from crdtsync.server.yjs import YjsLimits
@@ -19,11 +19,18 @@ def anyio_backend():
     return "asyncio"
 
 
+class Task(Record):
+    title: str = ""
+    marks: Map[object]
+
+
 class Board(Document):
     name: str = ""
     notes: Text
     stops: List[str]
+    map: Map[object]
     page: RichText
+    tasks: Table[Task]
 
 
 async def test_what_javascript_writes_python_reads_and_the_reverse(peer):
@@ -54,6 +61,101 @@ async def test_what_javascript_writes_python_reads_and_the_reverse(peer):
                 """
             ) == ["Grüezi 😀😀!", ["Basel", "Olten", "Bern"]]
             assert [entry.name for entry in board.log if entry.name == "yjs"]
+
+
+async def test_both_sides_read_and_write_one_map_live(peer):
+    async with serving(MemoryBackend()) as server:
+        replica = Replica(user="py")
+        board = replica.document(Board, "map")
+        async with replica.connect(server.native) as connection:
+            board.map.update({"from py": [1, {"a": 2.5}], "both": 1, "😀": None, "big": 2**60})
+            board.tasks.add(key="t/1", title="Buy milk", marks={"done": False})
+            await connection.synced()
+            found = await peer.run(
+                """
+                kept.a = join(url, 'map', { user: 'ann' })
+                const map = kept.a.doc.getMap('map'), marks = kept.a.doc.getMap('tasks/t%2F1/marks')
+                await until(() => map.size === 4 && marks.size === 1)
+                const found = [map.get('from py'), map.get('both'), map.get('😀'),
+                               map.get('big') instanceof Uint8Array, marks.toJSON()]
+                map.set('both', 'from js')
+                map.delete('from py')
+                map.set('nested', new Y.Map([['list', Y.Array.from([1, new Y.Text('é😀')])]]))
+                map.set('plain', { n: 3, list: ['two', 0.5, true, null] })
+                map.set('bytes', new Uint8Array([1, 2]))
+                marks.set('done', true)
+                return found
+                """,
+                url=server.y,
+            )
+            assert found == [[1, {"a": 2.5}], 1, None, True, {"done": False}]
+            await until(lambda: board.tasks["t/1"].marks.get("done") is True)
+            expected = {
+                "big": 2**60,
+                "both": "from js",
+                "bytes": b"\x01\x02",
+                "nested": {"list": [1, "é😀"]},
+                "plain": {"n": 3, "list": ["two", 0.5, True, None]},
+                "😀": None,
+            }
+            assert dict(board.map) == expected
+            heard = []
+            board.observe(lambda change: heard.append(change.paths))
+            await peer.run("kept.a.doc.getMap('map').get('nested').set('x', 7)")
+            await until(lambda: board.map["nested"].get("x") == 7)
+            assert heard == [(("map",),)]
+            board.map["both"] = "from py again"
+            del board.map["plain"], board.map["😀"]
+            board.map["nested"] = board.map["nested"] | {"y": 8}
+            board.tasks["t/1"].marks.clear()
+            assert await peer.run(
+                """
+                const map = kept.a.doc.getMap('map'), marks = kept.a.doc.getMap('tasks/t%2F1/marks')
+                await until(() => marks.size === 0)
+                map.delete('big'); map.delete('bytes')
+                return map.toJSON()
+                """
+            ) == {"both": "from py again", "nested": {"list": [1, "é😀"], "x": 7, "y": 8}}
+            await until(lambda: len(board.map) == 2)
+            assert {entry.user for entry in board.log if entry.name == "yjs"} <= {"ann", None}
+
+
+async def test_of_two_sides_that_write_one_key_off_line_both_keep_the_same(peer, tmp_path):
+    data = tmp_path / "server.db"
+    replica = Replica(user="py")
+    board = replica.document(Board, "map")
+    with running(data) as server:
+        async with replica.connect(server.native) as connection:
+            board.map.update(n=0)
+            await connection.synced()
+            await peer.run(
+                """
+                kept.a = join(url, 'map')
+                await until(() => kept.a.doc.getMap('map').size === 1)
+                """,
+                url=server.y,
+            )
+    await peer.run(
+        """
+        await until(() => !kept.a.provider.wsconnected)
+        const map = kept.a.doc.getMap('map')
+        map.set('n', 'js'); map.set('js', 1)
+        """
+    )
+    board.map.update(n="py", py=1)
+    with running(data, server.native):
+        async with replica.connect(server.native) as connection:
+            found = await peer.run(
+                """
+                const map = kept.a.doc.getMap('map')
+                await until(() => map.size === 3)
+                return map.toJSON()
+                """
+            )
+            await until(lambda: len(board.map) == 3)
+            await connection.synced()
+            assert found == dict(board.map)
+            assert found.keys() == {"n", "js", "py"}
 
 
 async def test_clients_of_every_kind_converge_on_everything(peer, tmp_path):
@@ -94,13 +196,14 @@ async def test_clients_of_every_kind_converge_on_everything(peer, tmp_path):
                 kept.clients = clients
                 const { doc } = clients[0]
                 return { notes: doc.getText('notes').toString(), stops: doc.getArray('stops'),
-                         page: doc.getXmlFragment('page').toString() }
+                         map: doc.getMap('map'), page: doc.getXmlFragment('page').toString() }
                 """,
                 url=server.y,
             )
             await until(lambda: len(board.stops) == 180)
             assert str(board.notes) == found["notes"]
             assert [*board.stops] == found["stops"]
+            assert dict(board.map) == found["map"]
             assert str(board.page).count("<") == 60
             users = {entry.user for entry in board.log if entry.seq == 1}
             assert users >= {"u0", "u1", "u2", "u3"}

@@ -28,7 +28,7 @@ _INTEGER_MAX = 2**63
 _AS_TEXT = frozenset(
     {str, list, dict, datetime.datetime, datetime.date, decimal.Decimal, uuid.UUID}
 )
-_TYPES = {"text": "TEXT", "set": "TEXT", "list": "TEXT", "rich-text": "TEXT", "counter": ""}
+_TYPES = dict.fromkeys(["text", "set", "list", "map", "rich-text"], "TEXT") | {"counter": ""}
 
 
 def declared_type(spec: FieldSpec) -> str:

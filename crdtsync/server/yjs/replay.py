@@ -103,13 +103,19 @@ class Replay:
         self._waiting = material.waiting
         self.offset = max(offset, self.offset)
 
-    def take(self, rows: Sequence[Row]) -> list[Entry] | None:
+    def take(
+        self, rows: Sequence[Row], known: Mapping[tuple[int, int], Entry] | None = None
+    ) -> list[Entry] | None:
         """Apply rows that follow; None if one cannot be: then the document is to be read anew.
+
+        Args:
+            rows: of the log.
+            known: entries that need not be decoded, by replica and number.
 
         Returns:
             The entries in them that had not been applied before.
         """
-        entries = _decoded([row for row in rows if row.offset > self.offset])
+        entries = _decoded([row for row in rows if row.offset > self.offset], known)
         self.offset = max(self.offset, rows[-1].offset)
         if not apply_entries(self.doc, entries):
             return None
@@ -120,10 +126,16 @@ class Replay:
         return entries
 
 
-def _decoded(rows: Sequence[Row]) -> list[Entry]:
+def _decoded(
+    rows: Sequence[Row], known: Mapping[tuple[int, int], Entry] | None = None
+) -> list[Entry]:
     """Return the entries of rows; what is damaged on our disk is left out: others will say so."""
     entries = []
     for row in rows:
+        entry = known.get((row.replica, row.seq)) if known else None
+        if entry is not None and entry.data == row.data:
+            entries.append(entry)
+            continue
         try:
             entries.append(decode_entry(row.data))
         except EntryError:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import anyio
 import pycrdt
 
 from crdtsync.document.crdt import panics_as_errors
 from crdtsync.errors import EntryError, StorageError
+from crdtsync.log import Entry
 from crdtsync.server.backend import Added, Backend, Row
 from crdtsync.server.channel import Channel
 from crdtsync.server.presence import Presence
@@ -46,6 +47,13 @@ class Member(Writer, Protocol):
 
     def fail(self) -> None:
         """Take note that the room is of no use any more; must return at once."""
+
+
+class _Written(NamedTuple):
+    """An entry that is being stored, and whose it is."""
+
+    entry: Entry
+    writer: Writer
 
 
 class Room:
@@ -79,7 +87,7 @@ class Room:
         self._replay = Replay(channel.document)
         self._arrived: list[Row] = []
         self._inbox: list[Write] = []
-        self._writers: dict[tuple[int, int], Writer] = {}  # of entries on their way
+        self._underway: dict[tuple[int, int], _Written] = {}  # by replica and number
         self._bell = anyio.Event()
         self._closed = False
         self._spoiled = False
@@ -168,21 +176,26 @@ class Room:
     def _take(self, rows: Sequence[Row]) -> None:
         """Apply what the log has got, and tell it."""
         before = self.doc.get_state()
-        entries = self._replay.take(rows)
+        known = {name: written.entry for name, written in self._underway.items()}
+        entries = self._replay.take(rows, known)
         if entries is None:
             self._spoiled = True
             return
         if not entries:
             return
-        writers = {self._writers.pop((entry.replica, entry.seq), None) for entry in entries}
+        writers = {self._writer_of(entry) for entry in entries}
         update = united([entry.update for entry in entries], self.doc, before)
         self.recent.put(update, before, writers.pop() if len(writers) == 1 else None)
         self.tell()
 
+    def _writer_of(self, entry: Entry) -> Writer | None:
+        written = self._underway.pop((entry.replica, entry.seq), None)
+        return None if written is None else written.writer
+
     async def _read_anew(self) -> None:
         await self._replay.read_anew(self._backend)
         self._spoiled = False
-        self._writers.clear()
+        self._underway.clear()
         self.recent.restart()
         self.tell()
 
@@ -201,8 +214,8 @@ class Room:
             )
             entries = [entry for draft in drafts for entry in draft.entries]
             if entries:
-                self._writers |= {
-                    (entry.replica, entry.seq): draft.writes[0].member
+                self._underway |= {
+                    (entry.replica, entry.seq): _Written(entry, draft.writes[0].member)
                     for draft in drafts
                     for entry in draft.entries
                 }
@@ -221,4 +234,4 @@ class Room:
 
     def _abandon(self) -> None:
         self.scribe.abandoned()
-        self._writers.clear()
+        self._underway.clear()

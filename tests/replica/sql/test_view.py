@@ -114,11 +114,15 @@ def test_every_kind_of_value(replica: Replica, path: Path) -> None:
     check(replica, view, Everything)
 
 
-def test_lists_and_sets_are_json(replica: Replica, path: Path) -> None:
+def test_lists_sets_and_maps_are_json(replica: Replica, path: Path) -> None:
     replica.sql_view(Board)
-    replica.document(Board, "b").tasks.add(key="t", title="x", tags={"home", "shop"})
+    board = replica.document(Board, "b")
+    board.tasks.add(key="t", title="x", tags={"home", "shop"}, marks={"b": 2})
     found = read(path, "SELECT value FROM board_tasks, json_each(tags) ORDER BY value")
     assert found == [("home",), ("shop",)]
+    board.tasks["t"].marks["a"] = [1]
+    found = read(path, "SELECT m.key, value FROM board_tasks, json_each(marks) m")
+    assert found == [("a", "[1]"), ("b", 2)]
 
 
 def test_names_that_sql_takes_for_something_else(replica: Replica, path: Path) -> None:

@@ -13,7 +13,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crdtsync import Counter, Document, List, Record, Replica, RichText, Set, Table, Text, field
+from crdtsync import (
+    Counter,
+    Document,
+    List,
+    Map,
+    Record,
+    Replica,
+    RichText,
+    Set,
+    Table,
+    Text,
+    field,
+)
 from crdtsync.errors import AuthenticationError, StorageError
 from crdtsync.server import Added, Backend, MemoryBackend, Row, WebApp, web_app
 from crdtsync.server.access import ALLOWED, AllowAll, Decision, refused
@@ -64,6 +76,7 @@ class Board(Document):
     name: str = field(default="", strategy=KeepAll())
     tasks: Table[Task]
     stops: List[str]
+    limits: Map[object]
     notes: Text
     page: RichText
 
@@ -247,6 +260,7 @@ class TestDocuments:
             del hers.tasks["gone"]
             hers.notes.append("two 😀 lines")
             hers.stops.append("one")
+            hers.limits.update(b=2, a=2**60)
             hers.page.append("words")
             ann.merge(bob)
             hers.name, his.name = "hers", "his"
@@ -268,6 +282,7 @@ class TestDocuments:
         types = {tuple(one["path"]): (one["kind"], one["value"]) for one in shown["types"]}
         assert types["notes",] == ("text", "two 😀 lines")
         assert types["stops",] == ("list", '["one"]')
+        assert types["limits",] == ("map", '{"a": 1152921504606846976, "b": 2}')
         assert types["page",][0] == "rich text"
         assert "words" in types["page",][1]
         assert {one["user"] for one in shown["replicas"]} == {"ann", "bob"}

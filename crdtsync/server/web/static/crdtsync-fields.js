@@ -1,7 +1,8 @@
 // Reads and writes the fields of a crdtsync document from a front end that has it as a Y.Doc.
 //
-// Texts, lists and rich texts are Yjs types and need nothing but Yjs: doc.getText('notes'). All other
-// fields are slots in one map; docs/yjs.md says how to use this module, docs/formats.md what a slot is.
+// Texts, lists, maps and rich texts are Yjs types and need nothing but Yjs: doc.getText('notes'). All
+// other fields are slots in one map; docs/yjs.md says how to use this module, docs/formats.md what a
+// slot is.
 // It needs no build step, and nothing but the Y.Doc that it is given.
 
 const TICKS_PER_MS = 65536n // a time is Unix milliseconds and a counter of 16 bits
