@@ -19,7 +19,7 @@ from crdtsync.notebook.values import clock_time, value_html
 __all__ = ["ARRIVED", "SEEN", "LogExplorer", "explore"]
 
 ENTRIES_MAX = 10_000
-ARRIVED, SEEN = "what had arrived here", "what its author saw"
+ARRIVED, SEEN = "as it arrived here", "as its author saw it"
 _DRAWN_BEFORE, _DRAWN_AFTER = 28, 12
 _PLAY_MS = 800
 
@@ -42,12 +42,12 @@ class LogExplorer(StillBox):
             self._begin[action.entry.replica] = action.entry.seq - 1
         count = len(self._actions)
         self.slider = ipywidgets.IntSlider(
-            count, 0, count, description="entries", layout={"width": "480px"}
+            count, 0, count, description="entries", layout={"width": "360px"}
         )
         self.side = ipywidgets.ToggleButtons(
-            options=[ARRIVED, SEEN], style={"button_width": "12em"}
+            options=[ARRIVED, SEEN], style={"button_width": "auto"}
         )
-        play = ipywidgets.Play(min=0, max=count, interval=_PLAY_MS)
+        play = ipywidgets.Play(count, min=0, max=count, interval=_PLAY_MS)
         ipywidgets.jslink((play, "value"), (self.slider, "value"))
         self._shown = ipywidgets.HTML()
         super().__init__([ipywidgets.HBox([play, self.slider, self.side]), self._shown])
