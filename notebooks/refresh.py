@@ -1,7 +1,7 @@
 """Executes the notebooks, and keeps their outputs as they are committed.
 
-python notebooks/refresh.py            # all of them, in place
-python notebooks/refresh.py 4 5        # some of them
+python -m notebooks.refresh          # all of them, in place
+python -m notebooks.refresh 04 05    # some of them
 
 What differs between two runs for no reason is left out or fixed: ids of cells and widgets, times of
 execution; and, in a notebook that measures nothing, the replicas' ids, keys and clocks, and what
