@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any, TypeVar
 
 import anyio
 import pytest
@@ -12,6 +13,9 @@ import pytest
 from crdtsync.notebook import Background
 
 pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("anyio_backend", ["asyncio"])]
+
+
+T = TypeVar("T")
 
 
 class Room:
@@ -28,7 +32,7 @@ class Room:
             self.noted.append(f"-{name}")
 
 
-async def in_a_cell(awaitable):
+async def in_a_cell(awaitable: Coroutine[Any, Any, T]) -> T:
     """Do something in a task of its own, as kernels run cells."""
     return await asyncio.create_task(awaitable)
 

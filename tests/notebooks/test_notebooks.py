@@ -60,7 +60,7 @@ def test_it_runs_and_gives_its_key_outputs(path, monkeypatch, tmp_path):
     shown = said(execute(path))
     for key in [*KEY_OUTPUTS[number(path)], *INVENTED.get(number(path), ())]:
         assert key in shown
-    if "there is no front end" not in shown:
+    if "Node is not installed" not in shown:
         for key in WITH_NODE.get(number(path), ()):
             assert key in shown
 
