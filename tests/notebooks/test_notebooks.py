@@ -65,6 +65,7 @@ def test_it_runs_and_gives_its_key_outputs(path, monkeypatch, tmp_path):
             assert key in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [p for p in notebooks() if number(p) in RECORDED], ids=number)
 def test_it_runs_with_recorded_sessions(path, monkeypatch, data):
     monkeypatch.setenv("CRDTSYNC_DATA", str(data.resolve()))
