@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -27,7 +27,7 @@ from crdtsync.notebook.theme import STYLE, lane
 from crdtsync.notebook.values import ROWS_MAX, chips, clock_time, cut, table, value_html
 from crdtsync.replica import Replica
 
-__all__ = ["html_of", "replica_html", "replica_places", "show"]
+__all__ = ["html_of", "replica_html", "replica_places", "show", "tabulate"]
 
 
 def show(value: Any) -> Markup:
@@ -38,6 +38,19 @@ def show(value: Any) -> Markup:
     True
     """
     return html_of(value)
+
+
+def tabulate(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Markup:
+    """Return rows as a display.
+
+    Args:
+        columns: their headings.
+        rows: of values, the first of which names the row; text and markup are shown as they are.
+
+    >>> "3 ms" in tabulate(("until", "median"), [("shown", "3 ms")])
+    True
+    """
+    return _card(table(columns, rows, len(rows)))
 
 
 @singledispatch
@@ -171,8 +184,12 @@ def _log(log: Log) -> Markup:
 
 
 def replica_places(log: Log) -> dict[int, int]:
-    """Return each replica's place among all that have written: its colour, everywhere."""
-    return {replica: place for place, replica in enumerate(sorted(log.state_vector))}
+    """Return each replica's place among all that have written: its colour, everywhere.
+
+    In a document of the past those count that wrote later.
+    """
+    known = sorted({*log.state_vector, *log._journal.users})
+    return {replica: place for place, replica in enumerate(known)}
 
 
 def _arguments(action: PastAction) -> Markup:

@@ -8,11 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import ipywidgets
-
 from crdtsync.document import Change, Document
 from crdtsync.notebook.displays import html_of
 from crdtsync.notebook.markup import Markup
+from crdtsync.notebook.still import StillHTML
 
 __all__ = ["live"]
 
@@ -21,7 +20,7 @@ _PAUSE_S = 0.1
 
 def live(
     document: Document, shown: Callable[[Document], Markup] = html_of, *, pause_s: float = _PAUSE_S
-) -> ipywidgets.HTML:
+) -> StillHTML:
     """Return a widget that shows a document as it is, now and after each change.
 
     Many changes in a row are shown once. The widget stops following when it is closed.
@@ -35,7 +34,7 @@ def live(
 
         live(board)
     """
-    widget = ipywidgets.HTML(shown(document))
+    widget = StillHTML(shown(document))
     waiting: list[asyncio.TimerHandle] = []
 
     def draw() -> None:

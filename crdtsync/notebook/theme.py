@@ -1,7 +1,7 @@
 """How displays look: one style sheet, in the colours of the notebook around it.
 
 JupyterLab tells its colours in variables; elsewhere the reader's preference for light or dark
-decides. Nothing is said by colour alone.
+decides. Nothing is said by colour alone. Doubled classes outdo JupyterLab's own rules for tables.
 """
 
 from __future__ import annotations
@@ -31,16 +31,19 @@ body[data-jp-theme-light="false"] .crdtsync{--warn:#e3b15f;--bad:#ff8a8f;
 --lane0:#78aef0;--lane1:#f0976b;--lane2:#7fcf8b;--lane3:#c99bea;--lane4:#d9bd55;--lane5:#62cbd4}
 .crdtsync .title{font-weight:600}.crdtsync .dim{color:var(--dim)}.crdtsync .warn{color:var(--warn)}
 .crdtsync .bad{color:var(--bad)}.crdtsync .chosen{font-weight:600}
-.crdtsync table{border-collapse:collapse;margin:6px 0 2px;font-size:13px}
-.crdtsync table table{margin:0}.crdtsync caption{caption-side:top;text-align:left;padding:2px 0}
-.crdtsync th,.crdtsync td{border:0;border-bottom:1px solid var(--rule);padding:3px 12px 3px 0;
-text-align:left;vertical-align:top;background:none;color:inherit;white-space:pre-wrap;
-overflow-wrap:anywhere;max-width:36em}
-.crdtsync td:has(table){max-width:none;white-space:normal}
-.crdtsync th{color:var(--dim);font-weight:500}.crdtsync td.number{text-align:right}
-.crdtsync tr:last-child>th,.crdtsync tr:last-child>td{border-bottom:0}
+.crdtsync.crdtsync table{border-collapse:collapse;margin:6px 0 2px;font-size:13px}
+.crdtsync.crdtsync table table{margin:0}.crdtsync.crdtsync tbody tr:nth-child(n){background:none}
+.crdtsync caption{caption-side:top;text-align:left;padding:2px 0}
+.crdtsync.crdtsync th,.crdtsync.crdtsync td{border:0;border-bottom:1px solid var(--rule);
+padding:3px 12px 3px 0;text-align:left;vertical-align:top;background:none;color:inherit;
+white-space:pre-wrap;overflow-wrap:anywhere;max-width:36em}
+.crdtsync.crdtsync td:has(table){max-width:none;white-space:normal}
+.crdtsync.crdtsync th{color:var(--dim);font-weight:500}
+.crdtsync.crdtsync thead th{white-space:nowrap}
+.crdtsync.crdtsync tr:last-child>th,.crdtsync.crdtsync tr:last-child>td{border-bottom:0}
 .crdtsync code{background:var(--shade);border-radius:3px;color:inherit;padding:0 3px}
 .crdtsync .chip{background:var(--shade);border-radius:9px;padding:0 7px}
+.crdtsync.crdtsync svg{max-width:none}
 .crdtsync svg text{fill:var(--ink);font:12px system-ui,sans-serif}
 .crdtsync svg .quiet{fill:var(--dim)}
 """

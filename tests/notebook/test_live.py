@@ -49,3 +49,9 @@ def test_a_closed_widget_follows_no_more(light: Light) -> None:
     widget.close()
     light.on = True
     assert widget.value == shown
+
+
+def test_where_no_kernel_runs_the_last_picture_is_shown(light: Light) -> None:
+    widget = live(light)
+    light.name = "moon"
+    assert "moon" in widget._repr_mimebundle_()["text/html"]
