@@ -217,6 +217,8 @@ class Exchange:
                 self._on_bad_entry(name, error)
         self._protocol.returned(size)
         self._queue_check(name)
+        if follower is not None and follower.moved():
+            self._pushes.setdefault(name)
 
     def _store(self, name: str, follower: Follower, datas: Sequence[bytes], cursor: Cursor) -> None:
         ledger = follower.ledger
@@ -421,11 +423,11 @@ class Exchange:
             if follower.barrier is None:
                 follower.misfit(self._protocol.check(name))
         elif event.nonce == follower.barrier:
-            if not follower.barrier_passed(event.heads):
-                reason = "the server has no place for our entries"
-                self._give_up(name, "misfit", reason)
-            else:
+            if follower.barrier_passed(event.heads):
                 self._pushes.setdefault(name)
+            else:
+                detail = "the server lacks what our entries build on; they wait for others' to come"
+                self._publish(ConnectionEvent("stuck", detail, name))
         else:
             follower.answered(event.heads, _now(), event.offset)
             self._dirty.add(name)
@@ -593,7 +595,8 @@ class Exchange:
     def _push(self, name: str) -> bool:
         """Push one block of a document; tell whether there may be more."""
         follower, protocol = self.followers[name], self._protocol
-        if not follower.live or follower.barrier is not None or follower.doubt is not None:
+        waits = follower.barrier is not None or follower.doubt is not None or follower.stuck
+        if not follower.live or waits:
             return False  # it is queued again by what it waits for
         size = min(PUSH_BYTES_MAX, protocol.message_bytes_max // 2)
         missing = follower.ledger.missing(follower.sent, size)

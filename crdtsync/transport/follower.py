@@ -22,7 +22,7 @@ from crdtsync.vector import covers, join
 __all__ = ["Follower", "numbers"]
 
 MISFITS_MAX = 3
-"""So often the server may answer that entries do not fit on the same heads, before we give up."""
+"""So often the server may answer that entries do not fit on the same heads, before we wait."""
 
 
 def numbers(heads: Mapping[int, Head]) -> dict[int, int]:
@@ -39,6 +39,7 @@ class Follower:
         theirs: what the server holds.
         sent: what it holds or is being sent.
         barrier: number of the Check whose answer ends a misfit; pushing waits for it.
+        stuck: the server lacks what our entries build on, and so do we: pushing waits for others.
         check_due: a Check is to be sent.
         advance: a cursor that is not stored yet, because nothing came with it.
         doubt: code and reason, while it is being found out whether a log of ours forks.
@@ -70,6 +71,7 @@ class Follower:
         "refetched",
         "reported",
         "sent",
+        "stuck",
         "theirs",
     )
 
@@ -79,6 +81,7 @@ class Follower:
         self.theirs: dict[int, int] = {}
         self.sent: dict[int, int] = {}
         self.barrier: int | None = None
+        self.stuck = False
         self.check_due = False
         self.advance: Cursor | None = None
         self.doubt: tuple[str, str] | None = None
@@ -105,6 +108,7 @@ class Follower:
         self.sent = dict(self.theirs)
         self.live = True
         self.barrier = None
+        self.stuck = False
         self._goal = None
         if self._waiting:  # a check that was under way is not answered any more
             self._waiting = False
@@ -138,13 +142,25 @@ class Follower:
         self.barrier = nonce
 
     def barrier_passed(self, heads: Mapping[int, Head]) -> bool:
-        """Go on from the server's heads; False if that was tried too often without progress."""
+        """Go on from the server's heads; False if that was tried too often without progress.
+
+        Then it is `stuck` until `moved`. A clone holds the effects of what it builds on, and not
+        the entries: if the server has lost them, it is for others to bring them back.
+        """
         self.barrier = None
         self.theirs = numbers(heads)
         self.sent = dict(self.theirs)
         self._misfits = self._misfits + 1 if self._misfit_on == self.theirs else 1
         self._misfit_on = dict(self.theirs)
-        return self._misfits < MISFITS_MAX
+        self.stuck = self._misfits >= MISFITS_MAX
+        return not self.stuck
+
+    def moved(self) -> bool:
+        """Note that the server has got further; tell whether pushing has waited for that."""
+        waited, self.stuck = self.stuck, False
+        if waited:
+            self._misfits = 0
+        return waited
 
     # Proof.
 

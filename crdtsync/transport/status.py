@@ -69,6 +69,8 @@ class ConnectionEvent:
             an entry of ours without effect; `mended`: a copy of this store had gone on with a log
             of ours, and what both did counts now; `rotated`: we go on under another id, because of
             a copy; `gap`: a document is asked for again, because what came of it has a hole;
+            `stuck`: the server has lost what our entries build on, and this device holds that as a
+            state only: they wait until somebody brings it back;
             `cloned`: a document was begun anew from its state at the server, with ours on top;
             `activated`, `downgraded`, `retired`: what the connection has become to the server;
             `clock`: this device's clock is far from the server's.

@@ -521,20 +521,27 @@ def test_after_a_misfit_everything_is_computed_again_once(replica: Replica) -> N
     assert table.told == []
 
 
-def test_endless_misfits_end_the_document(replica: Replica) -> None:
+def test_endless_misfits_wait_until_the_server_has_got_further(replica: Replica) -> None:
     act(replica)
+    others = Author(5).write_many(2)
     table = Table(replica)
     table.live()
-    rounds = 0
-    while table.take(Push):
-        rounds += 1
-        assert rounds < 10
-        table.server.heads("board", {})
+    for waits in range(2):
+        rounds = 0
+        while table.take(Push):
+            rounds += 1
+            assert rounds < 10
+            table.server.heads("board", {})
+            table.run()
+            [check] = table.take(Check)
+            table.server.heads("board", {}, check.nonce)
+            table.run()
+        assert [event.kind for event in table.told] == ["stuck"] * (waits + 1)
+        act(replica)
         table.run()
-        [check] = table.take(Check)
-        table.server.heads("board", {}, check.nonce)
+        assert table.take(Push) == []  # also what was done since
+        table.send(waits, others[waits])
         table.run()
-    assert [event.detail.split(":")[0] for event in table.told] == ["misfit"]
 
 
 def test_what_no_server_takes_ends_its_document(replica: Replica) -> None:

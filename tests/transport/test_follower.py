@@ -145,14 +145,19 @@ def test_a_misfit_goes_on_from_the_servers_heads() -> None:
     assert follower.unsent == 4
 
 
-def test_misfits_are_given_up_when_nothing_gets_better() -> None:
+def test_misfits_wait_when_nothing_gets_better_until_the_server_has_moved() -> None:
     follower = live(Logs(own=5))
-    assert [follower.barrier_passed(heads(own=1)) for _ in range(MISFITS_MAX)] == (
-        [True] * (MISFITS_MAX - 1) + [False]
-    )
+    assert not follower.moved()
+    for _ in range(2):
+        assert [follower.barrier_passed(heads(own=1)) for _ in range(MISFITS_MAX)] == (
+            [True] * (MISFITS_MAX - 1) + [False]
+        )
+        assert follower.stuck
+        assert follower.moved()
+        assert not follower.stuck
 
 
-def test_misfits_that_get_somewhere_are_not_given_up() -> None:
+def test_misfits_that_get_somewhere_do_not_wait() -> None:
     follower = live(Logs(own=50))
     for seq in range(1, 20):
         assert follower.barrier_passed(heads(own=seq))
