@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from crdtsync import Document, List, Map, Record, Replica, RichText, Table, Text
@@ -28,7 +30,7 @@ class Board(Document):
     name: str = ""
     notes: Text
     stops: List[str]
-    map: Map[object]
+    map: Map[Any]
     page: RichText
     tasks: Table[Task]
 
