@@ -19,6 +19,7 @@ from crdtsync.errors import StorageError, TransportError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
+from crdtsync.server.catalog import Catalog
 from crdtsync.server.channel import Channels
 from crdtsync.server.connections import Connections
 from crdtsync.server.door import Door
@@ -57,6 +58,7 @@ class Hub:
 
     Attributes:
         channels: the documents.
+        catalog: the names of all of them.
         door: tells who is let in, for whatever else serves the same documents.
         limits: what clients may cost.
         connections: the records of connections.
@@ -78,6 +80,7 @@ class Hub:
         self.door = Door(backend, authenticator, names, policy)
         self.limits = limits or ServerLimits()
         self.channels = Channels(backend, self.limits)
+        self.catalog = Catalog(backend)
         self.connections = Connections(backend)
         self.memory = Memory(self.limits.memory_bytes_max)
         self._making_room = anyio.Lock()
@@ -93,7 +96,7 @@ class Hub:
             self._downgrade,
             drop=history == "trim",
         )
-        self._unwatch: Callable[[], None] | None = None
+        self._unwatch: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
 
     @property
@@ -106,7 +109,7 @@ class Hub:
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._keep_time)
         self._tasks.start_soon(self._keep)
-        self._unwatch = self.channels.watch()
+        self._unwatch = [self.channels.watch(), self.catalog.watch()]
         return self
 
     async def __aexit__(
@@ -116,8 +119,8 @@ class Hub:
         traceback: TracebackType | None,
     ) -> None:
         assert self._tasks is not None
-        assert self._unwatch is not None
-        self._unwatch()
+        for unwatch in self._unwatch:
+            unwatch()
         self._tasks.cancel_scope.cancel()
         # What the context's body raised is not told to the group, which would wrap it in one.
         await self._tasks.__aexit__(None, None, None)

@@ -1,0 +1,135 @@
+"""The queries of one connection: which documents are of its patterns and tags, now and later.
+
+An answer names only what the user may read, so nobody learns from it what else there is. It is
+bounded: what goes beyond `query_documents_max` is counted and left out, the least urgent first.
+
+A query does not send documents. The client subscribes to what is named, as to any other document,
+with the priority that comes with the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from anyio.lowlevel import checkpoint
+
+from crdtsync.errors import ConfigurationError
+from crdtsync.selection import Selection
+from crdtsync.server.bench import Bench
+from crdtsync.server.catalog import Catalog
+from crdtsync.server.limits import ServerLimits
+from crdtsync.sync import Select, ServerProtocol
+
+__all__ = ["Queries"]
+
+_NAMES_AT_ONCE = 500
+
+
+class _Query:
+    __slots__ = ("count", "selection", "upto")
+
+    def __init__(self, selection: Selection, upto: int, count: int) -> None:
+        self.selection = selection
+        self.upto = upto  # so far in the catalog
+        self.count = count  # of the documents that were named
+
+
+class Queries:
+    """Answers the queries of one connection.
+
+    Args:
+        protocol: the connection.
+        catalog: the server's documents.
+        limits: how many of what.
+        bench: tells what the user may read.
+        wake: called when there is something to say.
+    """
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        catalog: Catalog,
+        limits: ServerLimits,
+        bench: Bench,
+        wake: Callable[[], None],
+    ) -> None:
+        self._protocol = protocol
+        self._catalog = catalog
+        self._limits = limits
+        self._bench = bench
+        self._wake = wake
+        self._queries: dict[int, _Query] = {}
+        self._unlisten: Callable[[], None] | None = None
+
+    async def ask(self, asked: Select) -> None:
+        """Begin, replace or end a query.
+
+        Raises:
+            StorageError: it could not be read which documents there are.
+        """
+        self._queries.pop(asked.id, None)
+        if not asked.selectors or self._protocol.closed:
+            return
+        if len(self._queries) >= self._limits.queries_max:
+            reason = f"queries_max={self._limits.queries_max:,}: end one before you ask another"
+            self._protocol.tell_selected(asked.id, {}, "limit", reason)
+            return
+        try:
+            selection = Selection(asked.selectors)
+        except ConfigurationError as error:
+            self._protocol.tell_selected(asked.id, {}, "selector", str(error))
+            return
+        await self._catalog.read()
+        found: list[tuple[int, str]] = []
+        upto, names = 0, self._catalog.names
+        while upto < len(names):
+            block = names[upto : upto + _NAMES_AT_ONCE]
+            upto += len(block)
+            found += self._select(selection, block)
+            await checkpoint()
+        if self._protocol.closed:
+            return
+        query = self._queries[asked.id] = _Query(selection, upto, 0)
+        if self._unlisten is None:
+            self._unlisten = self._catalog.listen(self._wake)
+        self._tell(asked.id, query, sorted(found))
+
+    def tell_news(self) -> bool:
+        """Name some of the documents that came to be since; tell whether there are more."""
+        names = self._catalog.names
+        more = False
+        for id_, query in self._queries.items() if not self._protocol.closed else ():
+            if query.upto == len(names):
+                continue
+            block = names[query.upto : query.upto + _NAMES_AT_ONCE]
+            query.upto += len(block)
+            more |= query.upto < len(names)
+            if found := self._select(query.selection, block):
+                self._tell(id_, query, found)
+        return more
+
+    def close(self) -> None:
+        """End all queries."""
+        self._queries.clear()
+        if self._unlisten is not None:
+            self._unlisten()
+
+    def _select(self, selection: Selection, names: Iterable[str]) -> list[tuple[int, str]]:
+        user = self._bench.user
+        found = []
+        for name in names:
+            priority = selection.priority(name, user)
+            if priority is not None and self._bench.may_read(name):
+                found.append((priority, name))
+        return found
+
+    def _tell(self, id_: int, query: _Query, found: list[tuple[int, str]]) -> None:
+        most = self._limits.query_documents_max
+        room = max(0, most - query.count)
+        query.count += len(found)
+        documents = {name: priority for priority, name in found[:room]}
+        if len(found) <= room:
+            self._protocol.tell_selected(id_, documents)
+            return
+        reason = f"query_documents_max={most:,}: {len(found) - room:,} more are left out"
+        self._protocol.tell_selected(id_, documents, "limit", reason)
