@@ -66,8 +66,8 @@ class ServerProtocol(Endpoint):
     """One connection, seen from the server.
 
     Events that `receive` returns: Hello, Proof, Token, Subscribe, Push, Check, Unsubscribe,
-    Advance, Select, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once its
-    entries are durable, or refused.
+    Advance, Select, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once
+    its entries are durable, or refused.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:

@@ -28,6 +28,7 @@ from crdtsync.sync.frames import (
     Unsubscribe,
 )
 from crdtsync.transport.exchange import ADVANCE_MAX, Exchange, client_id
+from crdtsync.transport.queries import Queries
 from crdtsync.transport.status import ConnectionEvent
 from tests.server.authors import Author
 from tests.transport.scripted import EPOCH, heads_of, unix_ms
@@ -55,7 +56,9 @@ class Table:
         self.server = ServerProtocol(limits)
         self.came: list[Frame] = []
         self.told: list[ConnectionEvent] = []
-        self.exchange = Exchange(replica, self.client, "here", documents, self.told.append)
+        self.exchange = Exchange(
+            replica, self.client, "here", Queries(documents, replica.user), self.told.append
+        )
         replica.subscribe(self.exchange.touch)
         self.exchange.greet("token")
         self.run()
@@ -655,7 +658,7 @@ def test_pings_are_answered(replica: Replica) -> None:
 
 def test_before_welcome_nothing_is_sent(replica: Replica) -> None:
     protocol = ClientProtocol()
-    exchange = Exchange(replica, protocol, "here", None, lambda event: None)
+    exchange = Exchange(replica, protocol, "here", Queries(), lambda event: None)
     exchange.touch("board")
     assert not exchange.work()
     exchange.tick()
