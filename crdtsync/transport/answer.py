@@ -15,7 +15,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,40 +54,57 @@ class Answer:
 
     Args:
         selection: what was asked.
-        held: documents of it that are held here, with their priorities.
+        known: documents that exist, others than those selected as well.
+        user: who asks.
 
-    >>> answer = Answer(Selection({"board/*": 5, "diary": 0}), {"board/1": 5})
+    >>> answer = Answer(Selection({"board/*": 5, "diary": 0}), ["board/1", "tasks"])
+    >>> answer.hold(["board/1"])
     >>> answer.settle("board/1")  # it has to wait for the diary
     >>> answer.named({"board/1": 5}, complete=True)
     >>> answer.settle("diary", "forbidden", "it is ann's")
     >>> while (item := answer.take()) is not None:
     ...     print(item.kind, item.document, f"{item.done}/{item.total}")
-    cached board/1 0/None
+    cached board/1 0/2
     failed diary 1/2
     arrived board/1 2/2
     complete None 2/2
     """
 
-    def __init__(self, selection: Selection, held: Mapping[str, int]) -> None:
+    def __init__(
+        self, selection: Selection, known: Iterable[str] = (), user: str | None = None
+    ) -> None:
         self.selection = selection
         self.documents: dict[str, int] = {}
         self.done = 0
         self._pending: Counter[int] = Counter()  # documents that are neither here nor given up
         self._outcomes: dict[str, tuple[str, str]] = {}  # code and reason; empty: it arrived
         self._counted: set[str] = set()
-        self._cached = deque(sorted((priority, name) for name, priority in held.items()))
         self._failures: deque[tuple[str, str]] = deque()  # of the query itself
         self._ready: list[tuple[int, int, str]] = []  # a heap: priority, turn
         self._turns = 0
         self._all_named = not selection.wide
         self._said_complete = False
-        self._name(selection.names)
-        self._name(held)
+        self._user = user
+        self._cached: deque[tuple[int, str]] = deque()
+        for name in [*selection.names, *known]:
+            self.meet(name)
 
     @property
     def total(self) -> int | None:
         """How many documents there are; None while they are not all named."""
         return len(self.documents) if self._all_named else None
+
+    def hold(self, documents: Iterable[str]) -> None:
+        """Note which documents of the answer are held here; it begins with them."""
+        self._cached.extend(sorted((self.documents[name], name) for name in documents))
+
+    def meet(self, document: str) -> bool:
+        """Take a document that exists; tell whether it is selected."""
+        if document not in self.documents:
+            priority = self.selection.priority(document, self._user)
+            if priority is not None:
+                self._name({document: priority})
+        return document in self.documents
 
     def named(self, documents: Mapping[str, int], *, complete: bool) -> None:
         """Take documents that are selected; `complete` if those are all for now."""

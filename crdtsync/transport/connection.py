@@ -130,7 +130,8 @@ class Connection:
         is done or comes meanwhile is not waited for. Goes on over any number of lost connections.
 
         Raises:
-            RefusedError: the server refuses us, or one of the documents, for good.
+            RefusedError: the server refuses us, or one of the documents, for good; of one that a
+                query alone has brought, it is the query that tells.
             LocalProtocolError: the connection's context was left.
         """
         wanted = {name: self._replica.ledger(name).ours for name in self._names()}
@@ -178,7 +179,10 @@ class Connection:
         Raises:
             ConfigurationError: a pattern or a priority cannot be understood.
         """
-        answer = self._queries.open(Selection(documents, priority), self._replica.names())
+        names = self._replica.names()
+        answer = self._queries.open(Selection(documents, priority), names)
+        found = [name for name in names if name in answer.documents]
+        answer.hold(name for name in found if self._replica.ledger(name).vector)
         if self._session is not None:
             self._session.wake()
         return Query(answer, self._feed, lambda: self._refused)

@@ -91,7 +91,7 @@ class Queries:
         self._asked: dict[int, bool] = {}  # in this session; and whether of the server
         self._known = False
         if documents is not None:
-            self._standing = Answer(Selection(documents), {})
+            self._standing = Answer(Selection(documents), user=user)
             self._answers[_STANDING] = self._standing
             self._note(self._standing.documents)
 
@@ -121,6 +121,10 @@ class Queries:
             or standing.selection.priority(name, self._user) is not None
         )
 
+    def has_answered(self, name: str) -> bool:
+        """Tell whether it is for a query alone to say what became of a document."""
+        return name in self._priorities and name not in (self.standing or ())
+
     def priority(self, name: str) -> int:
         """Return how urgent a document is."""
         return self._priorities.get(name, self._inherited.get(name, PRIORITY))
@@ -136,15 +140,14 @@ class Queries:
 
     # Queries.
 
-    def open(self, selection: Selection, held: Iterable[str]) -> Answer:
+    def open(self, selection: Selection, known: Iterable[str]) -> Answer:
         """Begin a query.
 
         Args:
             selection: what is asked.
-            held: the documents that the replica holds.
+            known: the documents that the replica has.
         """
-        found = {name: selection.priority(name, self._user) for name in held}
-        answer = Answer(selection, {name: it for name, it in found.items() if it is not None})
+        answer = Answer(selection, known, self._user)
         self._ids += 1
         self._answers[self._ids] = answer
         self._note(answer.documents)
@@ -179,11 +182,8 @@ class Queries:
     def met(self, name: str) -> None:
         """Take note of a document that the replica has."""
         for answer in list(self._answers.values()):
-            if name not in answer.documents:
-                priority = answer.selection.priority(name, self._user)
-                if priority is not None:
-                    self._note({name: priority})
-                    answer.named({name: priority}, complete=False)
+            if answer.meet(name):
+                self._note({name: answer.documents[name]})
 
     def settle(self, name: str, code: str = "", reason: str = "") -> None:
         """Take note that a document has arrived; with a code, that it does not go on."""
