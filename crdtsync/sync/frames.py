@@ -399,8 +399,8 @@ class Selected:
 
     Attributes:
         id: the number of the Select.
-        documents: their names and priorities. In the first answers to a Select they come in the
-            order of their priorities.
+        documents: their names and priorities. Of several answers to one Select, the first name
+            the most urgent.
         complete: all that there are by now were named.
         code: a word for programs, if some are not named; else empty.
         reason: why, a sentence for people.

@@ -160,13 +160,13 @@ class Queries:
 
     def unasked(self) -> Iterator[tuple[int, Answer | None]]:
         """Yield what is to be asked in this session and was not; None for what has ended."""
+        for id_ in [one for one in self._asked if one not in self._answers]:
+            if self._asked.pop(id_):
+                yield id_, None  # first, for it makes room
         for id_, answer in list(self._answers.items()):
             if id_ not in self._asked:
                 self._asked[id_] = bool(answer.selection.wide)
                 yield id_, answer
-        for id_ in [one for one in self._asked if one not in self._answers]:
-            if self._asked.pop(id_):
-                yield id_, None
 
     def selected(self, event: Selected) -> None:
         """Take what the server has named."""
