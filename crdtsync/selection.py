@@ -4,7 +4,7 @@ A *selector* is one of
 
 - the name of a document;
 - a pattern of names, which holds a `*`, a `?` or a segment `{user}`: see `crdtsync.pattern`;
-- `tag:` and a tag, for the documents that bear it: see `crdtsync.server.Server.tag`.
+- `tag:` and a tag, for the documents that bear it: see `crdtsync.server.tags`.
 
 A *priority* is a whole number from 0 on; what has a lower one comes first. A document that several
 selectors select has the lowest of their priorities.

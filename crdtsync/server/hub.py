@@ -31,6 +31,7 @@ from crdtsync.server.memory import Memory
 from crdtsync.server.policy import ConnectionPolicy, LeastValuable
 from crdtsync.server.records import ConnectionRecord, KnownConnection, lag_of
 from crdtsync.server.session import Session
+from crdtsync.server.tags import Tags, no_tags
 from crdtsync.sync import Hello, ServerProtocol
 from crdtsync.transport.stream import FrameStream
 
@@ -55,6 +56,7 @@ class Hub:
         connection_policy: tells who is downgraded where there are too many connections.
         history: what becomes of entries that are in a snapshot and below every cursor that is
             honoured: they are kept, to be read some day, or let go.
+        tags: tells which tags a document bears, for queries: see `crdtsync.server.tags`.
 
     Attributes:
         channels: the documents.
@@ -63,6 +65,7 @@ class Hub:
         limits: what clients may cost.
         connections: the records of connections.
         memory: what waits to be sent to all of them.
+        tags: tells which tags a document bears.
     """
 
     def __init__(
@@ -75,12 +78,14 @@ class Hub:
         policy: AccessPolicy | None = None,
         connection_policy: ConnectionPolicy | None = None,
         history: Literal["keep", "trim"] = "keep",
+        tags: Tags = no_tags,
     ) -> None:
         self._backend = backend
         self.door = Door(backend, authenticator, names, policy)
         self.limits = limits or ServerLimits()
         self.channels = Channels(backend, self.limits)
         self.catalog = Catalog(backend)
+        self.tags = tags
         self.connections = Connections(backend)
         self.memory = Memory(self.limits.memory_bytes_max)
         self._making_room = anyio.Lock()
@@ -131,6 +136,11 @@ class Hub:
         """Return what an operator sees of the connections."""
         now = anyio.current_time()
         return [session.glance(now) for session in self._sessions]
+
+    def retagged(self, document: str) -> None:
+        """Say that a document bears other tags: queries that select it by them bring it now."""
+        for session in self._sessions:
+            session.retagged(document)
 
     async def serve(self, stream: FrameStream) -> None:
         """Serve one connection until it ends, and close it. Raises nothing.

@@ -18,6 +18,7 @@ from crdtsync.selection import Selection
 from crdtsync.server.bench import Bench
 from crdtsync.server.catalog import Catalog
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.tags import Tags, tags_of
 from crdtsync.sync import Select, ServerProtocol
 
 __all__ = ["Queries"]
@@ -26,12 +27,13 @@ _NAMES_AT_ONCE = 500
 
 
 class _Query:
-    __slots__ = ("count", "selection", "upto")
+    __slots__ = ("full", "named", "selection", "upto")
 
-    def __init__(self, selection: Selection, upto: int, count: int) -> None:
+    def __init__(self, selection: Selection, upto: int) -> None:
         self.selection = selection
         self.upto = upto  # so far in the catalog
-        self.count = count  # of the documents that were named
+        self.named: set[str] = set()
+        self.full = False  # and the client was told
 
 
 class Queries:
@@ -42,6 +44,7 @@ class Queries:
         catalog: the server's documents.
         limits: how many of what.
         bench: tells what the user may read.
+        tags: tells which tags a document bears.
         wake: called when there is something to say.
     """
 
@@ -51,12 +54,14 @@ class Queries:
         catalog: Catalog,
         limits: ServerLimits,
         bench: Bench,
+        tags: Tags,
         wake: Callable[[], None],
     ) -> None:
         self._protocol = protocol
         self._catalog = catalog
         self._limits = limits
         self._bench = bench
+        self._tags = tags
         self._wake = wake
         self._queries: dict[int, _Query] = {}
         self._unlisten: Callable[[], None] | None = None
@@ -89,7 +94,7 @@ class Queries:
             await checkpoint()
         if self._protocol.closed:
             return
-        query = self._queries[asked.id] = _Query(selection, upto, 0)
+        query = self._queries[asked.id] = _Query(selection, upto)
         if self._unlisten is None:
             self._unlisten = self._catalog.listen(self._wake)
         self._tell(asked.id, query, sorted(found))
@@ -108,6 +113,15 @@ class Queries:
                 self._tell(id_, query, found)
         return more
 
+    def retagged(self, document: str) -> None:
+        """Name a document to those queries that select it now."""
+        for id_, query in self._queries.items() if not self._protocol.closed else ():
+            if not query.selection.tags or document in query.named:
+                continue
+            if found := self._select(query.selection, [document]):
+                self._tell(id_, query, found)
+                self._wake()
+
     def close(self) -> None:
         """End all queries."""
         self._queries.clear()
@@ -118,18 +132,23 @@ class Queries:
         user = self._bench.user
         found = []
         for name in names:
-            priority = selection.priority(name, user)
+            tags = tags_of(self._tags, name) if selection.tags else ()
+            priority = selection.priority(name, user, tags)
             if priority is not None and self._bench.may_read(name):
                 found.append((priority, name))
         return found
 
     def _tell(self, id_: int, query: _Query, found: list[tuple[int, str]]) -> None:
         most = self._limits.query_documents_max
-        room = max(0, most - query.count)
-        query.count += len(found)
+        found = [one for one in found if one[1] not in query.named]
+        room = most - len(query.named)
         documents = {name: priority for priority, name in found[:room]}
-        if len(found) <= room:
-            self._protocol.tell_selected(id_, documents)
-            return
-        reason = f"query_documents_max={most:,}: {len(found) - room:,} more are left out"
-        self._protocol.tell_selected(id_, documents, "limit", reason)
+        query.named.update(documents)
+        code = reason = ""
+        if len(found) > room:
+            if query.full:
+                return
+            query.full = True
+            code = "limit"
+            reason = f"query_documents_max={most:,}: {len(found) - room:,} more are left out"
+        self._protocol.tell_selected(id_, documents, code, reason)

@@ -42,6 +42,7 @@ from crdtsync.server.memory import Memory
 from crdtsync.server.queries import Queries
 from crdtsync.server.records import ConnectionRecord
 from crdtsync.server.subscription import Subscription
+from crdtsync.server.tags import Tags
 from crdtsync.sync import (
     Advance,
     Check,
@@ -77,6 +78,7 @@ class Host(Protocol):
         connections: the records of connections.
         limits: what a connection may cost.
         memory: what waits to be sent to all connections.
+        tags: tells which tags a document bears.
     """
 
     door: Door
@@ -85,6 +87,7 @@ class Host(Protocol):
     connections: Connections
     limits: ServerLimits
     memory: Memory
+    tags: Tags
 
     async def greet(self, session: Session, hello: Hello, user: str | None) -> ConnectionRecord:
         """Let a client in, which has shown who it is; return what its connection is."""
@@ -127,7 +130,7 @@ class Session:
         self._documents = Documents(
             self._protocol, host.channels, limits, bench, self._wake, self._room, self._moved
         )
-        self._queries = Queries(self._protocol, host.catalog, limits, bench, self._wake)
+        self._queries = Queries(self._protocol, host.catalog, limits, bench, host.tags, self._wake)
         self._sending = anyio.CancelScope()
         self._reading = anyio.CancelScope(shield=True)
         self._outbox: list[bytes] = []
@@ -202,6 +205,10 @@ class Session:
             self.stop("retired", record.reason, retry=False)
         self._documents.honour(honoured=record.state is Life.ACTIVE)
         self._wake()
+
+    def retagged(self, document: str) -> None:
+        """Take note that a document bears other tags."""
+        self._queries.retagged(document)
 
     def _moved(self, document: str, subscription: Subscription | None) -> None:
         assert self.client is not None

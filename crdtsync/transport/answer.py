@@ -80,6 +80,7 @@ class Answer:
         self._outcomes: dict[str, tuple[str, str]] = {}  # code and reason; empty: it arrived
         self._counted: set[str] = set()
         self._failures: deque[tuple[str, str]] = deque()  # of the query itself
+        self._failed: set[str] = set()  # codes that were told
         self._ready: list[tuple[int, int, str]] = []  # a heap: priority, turn
         self._turns = 0
         self._all_named = not selection.wide
@@ -112,8 +113,9 @@ class Answer:
         self._all_named |= complete
 
     def fail(self, code: str, reason: str) -> None:
-        """Note why some documents are not named."""
-        if (code, reason) not in self._failures:
+        """Note why some documents are not named; each code is told once."""
+        if code not in self._failed:
+            self._failed.add(code)
             self._failures.append((code, reason))
 
     def settle(self, document: str, code: str = "", reason: str = "") -> None:
