@@ -9,7 +9,7 @@ with the priority that comes with the name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from anyio.lowlevel import checkpoint
 
@@ -23,17 +23,18 @@ from crdtsync.sync import Select, ServerProtocol
 
 __all__ = ["Queries"]
 
-_NAMES_AT_ONCE = 500
+_MATCHES_AT_ONCE = 1000  # names by selectors: some ten milliseconds of work
 
 
 class _Query:
-    __slots__ = ("full", "named", "selection", "upto")
+    __slots__ = ("at_once", "full", "named", "selection", "upto")
 
-    def __init__(self, selection: Selection, upto: int) -> None:
+    def __init__(self, selection: Selection) -> None:
         self.selection = selection
-        self.upto = upto  # so far in the catalog
+        self.upto = 0  # so far in the catalog
         self.named: set[str] = set()
         self.full = False  # and the client was told
+        self.at_once = max(1, _MATCHES_AT_ONCE // len(selection.wide or ("",)))
 
 
 class Queries:
@@ -64,6 +65,7 @@ class Queries:
         self._tags = tags
         self._wake = wake
         self._queries: dict[int, _Query] = {}
+        self._retagged: set[str] | None = None  # while names are looked through
         self._unlisten: Callable[[], None] | None = None
 
     async def ask(self, asked: Select) -> None:
@@ -85,36 +87,36 @@ class Queries:
             self._protocol.tell_selected(asked.id, {}, "selector", str(error))
             return
         await self._catalog.read()
-        found: list[tuple[int, str]] = []
-        upto, names = 0, self._catalog.names
-        while upto < len(names):
-            block = names[upto : upto + _NAMES_AT_ONCE]
-            upto += len(block)
-            found += self._select(selection, block)
+        query, found = _Query(selection), set[tuple[int, str]]()
+        self._retagged = set()
+        while query.upto < len(self._catalog.names):
+            found.update(self._select(selection, self._next(query)))
             await checkpoint()
+        found.update(self._select(selection, self._retagged))
+        self._retagged = None
         if self._protocol.closed:
             return
-        query = self._queries[asked.id] = _Query(selection, upto)
+        self._queries[asked.id] = query
         if self._unlisten is None:
             self._unlisten = self._catalog.listen(self._wake)
         self._tell(asked.id, query, sorted(found))
 
     def tell_news(self) -> bool:
         """Name some of the documents that came to be since; tell whether there are more."""
-        names = self._catalog.names
-        more = False
+        end, more = len(self._catalog.names), False
         for id_, query in self._queries.items() if not self._protocol.closed else ():
-            if query.upto == len(names):
+            if query.upto == end:
                 continue
-            block = names[query.upto : query.upto + _NAMES_AT_ONCE]
-            query.upto += len(block)
-            more |= query.upto < len(names)
-            if found := self._select(query.selection, block):
+            found = self._select(query.selection, self._next(query))
+            more |= query.upto < end
+            if found:
                 self._tell(id_, query, found)
         return more
 
     def retagged(self, document: str) -> None:
         """Name a document to those queries that select it now."""
+        if self._retagged is not None:
+            self._retagged.add(document)
         for id_, query in self._queries.items() if not self._protocol.closed else ():
             if not query.selection.tags or document in query.named:
                 continue
@@ -127,6 +129,12 @@ class Queries:
         self._queries.clear()
         if self._unlisten is not None:
             self._unlisten()
+
+    def _next(self, query: _Query) -> Sequence[str]:
+        """Take the next names of the catalog for a query."""
+        block = self._catalog.names[query.upto : query.upto + query.at_once]
+        query.upto += len(block)
+        return block
 
     def _select(self, selection: Selection, names: Iterable[str]) -> list[tuple[int, str]]:
         user = self._bench.user

@@ -273,3 +273,25 @@ def test_tags_that_cannot_be_told_are_none(caplog: pytest.LogCaptureFixture) -> 
     assert tags_of(lambda document: "urgent", "board") == frozenset()
     assert tags_of(lambda document: [["no"]], "board") == frozenset()  # type: ignore[list-item]
     assert len(caplog.records) == 3
+
+
+async def test_a_tag_that_is_given_while_the_names_are_looked_through() -> None:
+    backend = MemoryBackend()
+    await store(backend, "a", "b")
+    urgent: set[str] = set()
+    hub: Hub
+
+    def tags(document: str) -> set[str]:
+        if document == "b" and not urgent:
+            urgent.add("a")  # it was looked at already
+            hub.retagged("a")
+        return {"urgent"} if document in urgent else set()
+
+    async with Hub(backend, tags=tags) as hub, anyio.create_task_group() as tasks:
+        ours, theirs = memory_pair()
+        tasks.start_soon(hub.serve, theirs)
+        client = Client(ours)
+        await client.hello()
+        assert (await select(client, 1, {"tag:urgent": 0})).documents == {"a": 0}
+        await ours.aclose()
+        tasks.cancel_scope.cancel()
