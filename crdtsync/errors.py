@@ -109,7 +109,7 @@ class CodecError(CrdtSyncError):
 
 
 class ConfigurationError(CrdtSyncError):
-    """Raised when a key or a rule that a server was given cannot be used."""
+    """Raised when a key, a rule or a pattern of names that was given cannot be used."""
 
 
 class BundleError(CrdtSyncError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,6 +38,7 @@ from crdtsync.replica.sql import SqlView
 from crdtsync.replica.sql.layout import table_name
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
+from crdtsync.selection import Documents
 from crdtsync.storage import Durability
 
 if TYPE_CHECKING:
@@ -511,7 +512,7 @@ class Replica:
         url: str,
         *,
         token: Token = None,
-        documents: Collection[str] | None = None,
+        documents: Documents | None = None,
         ssl_context: ssl.SSLContext | None = None,
         proxy: str | None = None,
     ) -> AbstractAsyncContextManager[Connection]:
@@ -524,7 +525,9 @@ class Replica:
             url: where the server is: `ws://host:port/path`, `wss://host/path`, `tcp://host:port`,
                 `tls://host:port`, `unix:///path`.
             token: what proves the user: a string, or a function that gets a fresh one.
-            documents: which to synchronize; all that the store has or will have, by default.
+            documents: which to synchronize: names and patterns, such as `["diary", "board/*"]`, or
+                these with a priority each, such as `{"board/*": 0, "**": 9}`, of which the lower
+                comes first; all that the store has or will have, by default.
             ssl_context: whom to trust on an encrypted way (`wss`, `tls`); by default, whom the
                 system trusts.
             proxy: the URL of an HTTP proxy; empty for none. By default WebSockets go through the

@@ -14,6 +14,8 @@ What clients are to the server outlives their sockets: `lifecycle` is the table 
 `connections` keeps the records, `policy` says who is downgraded, `keeper` does it, and takes
 `snapshots` so that logs need not be kept for ever.
 
+`queries` answers which documents of the `catalog` are of a pattern, or bear `tags`.
+
 Front ends that speak Yjs come in by the doors in `crdtsync.server.yjs`.
 
 No entry is decoded or encoded anywhere but at its push; nothing is queued for a connection but

@@ -49,6 +49,11 @@ class Bench:
         self._key = key
         self._believes = believes
 
+    @property
+    def user(self) -> str | None:
+        """Who the connection's user is."""
+        return self._identity().user
+
     def may_read(self, document: str) -> Decision:
         """Tell whether the user may follow a document."""
         return decide(lambda: self._policy.may_read(self._identity(), document))

@@ -19,6 +19,7 @@ from crdtsync.errors import StorageError, TransportError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
+from crdtsync.server.catalog import Catalog
 from crdtsync.server.channel import Channels
 from crdtsync.server.connections import Connections
 from crdtsync.server.door import Door
@@ -30,6 +31,7 @@ from crdtsync.server.memory import Memory
 from crdtsync.server.policy import ConnectionPolicy, LeastValuable
 from crdtsync.server.records import ConnectionRecord, KnownConnection, lag_of
 from crdtsync.server.session import Session
+from crdtsync.server.tags import Tags, no_tags
 from crdtsync.sync import Hello, ServerProtocol
 from crdtsync.transport.stream import FrameStream
 
@@ -54,13 +56,16 @@ class Hub:
         connection_policy: tells who is downgraded where there are too many connections.
         history: what becomes of entries that are in a snapshot and below every cursor that is
             honoured: they are kept, to be read some day, or let go.
+        tags: tells which tags a document bears, for queries: see `crdtsync.server.tags`.
 
     Attributes:
         channels: the documents.
+        catalog: the names of all of them.
         door: tells who is let in, for whatever else serves the same documents.
         limits: what clients may cost.
         connections: the records of connections.
         memory: what waits to be sent to all of them.
+        tags: tells which tags a document bears.
     """
 
     def __init__(
@@ -73,11 +78,14 @@ class Hub:
         policy: AccessPolicy | None = None,
         connection_policy: ConnectionPolicy | None = None,
         history: Literal["keep", "trim"] = "keep",
+        tags: Tags = no_tags,
     ) -> None:
         self._backend = backend
         self.door = Door(backend, authenticator, names, policy)
         self.limits = limits or ServerLimits()
         self.channels = Channels(backend, self.limits)
+        self.catalog = Catalog(backend)
+        self.tags = tags
         self.connections = Connections(backend)
         self.memory = Memory(self.limits.memory_bytes_max)
         self._making_room = anyio.Lock()
@@ -93,7 +101,7 @@ class Hub:
             self._downgrade,
             drop=history == "trim",
         )
-        self._unwatch: Callable[[], None] | None = None
+        self._unwatch: list[Callable[[], None]] = []
         self._tasks: TaskGroup | None = None
 
     @property
@@ -106,7 +114,7 @@ class Hub:
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._keep_time)
         self._tasks.start_soon(self._keep)
-        self._unwatch = self.channels.watch()
+        self._unwatch = [self.channels.watch(), self.catalog.watch()]
         return self
 
     async def __aexit__(
@@ -116,8 +124,8 @@ class Hub:
         traceback: TracebackType | None,
     ) -> None:
         assert self._tasks is not None
-        assert self._unwatch is not None
-        self._unwatch()
+        for unwatch in self._unwatch:
+            unwatch()
         self._tasks.cancel_scope.cancel()
         # What the context's body raised is not told to the group, which would wrap it in one.
         await self._tasks.__aexit__(None, None, None)
@@ -128,6 +136,11 @@ class Hub:
         """Return what an operator sees of the connections."""
         now = anyio.current_time()
         return [session.glance(now) for session in self._sessions]
+
+    def retagged(self, document: str) -> None:
+        """Say that a document bears other tags: queries that select it by them bring it now."""
+        for session in self._sessions:
+            session.retagged(document)
 
     async def serve(self, stream: FrameStream) -> None:
         """Serve one connection until it ends, and close it. Raises nothing.

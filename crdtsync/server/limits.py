@@ -60,6 +60,8 @@ class ServerLimits:
         turn_bytes_max: entries given to one connection before its answers are looked at again.
         unsent_bytes_max: answers that wait for a connection that does not take them; with more,
             nothing is read from it any more.
+        queries_max: queries by pattern or tag that one connection may have at once.
+        query_documents_max: documents that are named in answer to one of these.
         documents_at_once_max: documents of one connection that are worked on at the same time.
         close_timeout_s: how long a goodbye may take.
         retry_after_ms: when a client that was turned away, or cut off, should come back.
@@ -79,6 +81,8 @@ class ServerLimits:
     cache_bytes_max: int = 64 * 1024 * 1024
     turn_bytes_max: int = 256 * 1024
     unsent_bytes_max: int = 1024 * 1024
+    queries_max: int = 100
+    query_documents_max: int = 10_000
     documents_at_once_max: int = 64
     close_timeout_s: float = 2
     retry_after_ms: int = 5_000

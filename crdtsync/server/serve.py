@@ -17,6 +17,7 @@ from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticat
 from crdtsync.server.backend import Backend
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.policy import ConnectionPolicy
+from crdtsync.server.tags import Tags, no_tags
 from crdtsync.server.web import web_app
 from crdtsync.server.yjs import YjsLimits
 from crdtsync.transport.address import Address, parse_url
@@ -38,6 +39,7 @@ async def serve(
     policy: AccessPolicy | None = None,
     connection_policy: ConnectionPolicy | None = None,
     history: Literal["keep", "trim"] = "keep",
+    tags: Tags = no_tags,
     origins: Collection[str] | None = None,
     yjs_limits: YjsLimits | None = None,
     ssl_context: ssl.SSLContext | None = None,
@@ -60,6 +62,7 @@ async def serve(
         connection_policy: tells who is downgraded where there are too many connections.
         history: what becomes of entries that are in a snapshot and below every cursor that is
             honoured: they are kept, to be read some day, or let go.
+        tags: tells which tags a document bears, for queries: see `crdtsync.server.tags`.
         origins: the web sites whose pages may connect; see `crdtsync.server.web_app`.
         yjs_limits: what Yjs clients may cost.
         ssl_context: the server's certificate, for `wss` and `tls`.
@@ -91,6 +94,7 @@ async def serve(
         policy=policy,
         connection_policy=connection_policy,
         history=history,
+        tags=tags,
         origins=origins,
         yjs_limits=yjs_limits,
     )

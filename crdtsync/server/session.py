@@ -16,6 +16,7 @@ import logging
 import math
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Protocol
 
 import anyio
@@ -29,6 +30,7 @@ from crdtsync.errors import (
 )
 from crdtsync.server.authentication import Identity
 from crdtsync.server.bench import Bench
+from crdtsync.server.catalog import Catalog
 from crdtsync.server.channel import Channels
 from crdtsync.server.connections import Connections, unix_ms
 from crdtsync.server.documents import DocumentFrame, Documents
@@ -37,8 +39,10 @@ from crdtsync.server.glance import Glance
 from crdtsync.server.lifecycle import State as Life
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.memory import Memory
+from crdtsync.server.queries import Queries
 from crdtsync.server.records import ConnectionRecord
 from crdtsync.server.subscription import Subscription
+from crdtsync.server.tags import Tags
 from crdtsync.sync import (
     Advance,
     Check,
@@ -48,6 +52,7 @@ from crdtsync.sync import (
     Ping,
     Proof,
     Push,
+    Select,
     ServerProtocol,
     Standing,
     State,
@@ -69,16 +74,20 @@ class Host(Protocol):
     Attributes:
         door: tells who is let in.
         channels: the server's documents.
+        catalog: the names of all of them.
         connections: the records of connections.
         limits: what a connection may cost.
         memory: what waits to be sent to all connections.
+        tags: tells which tags a document bears.
     """
 
     door: Door
     channels: Channels
+    catalog: Catalog
     connections: Connections
     limits: ServerLimits
     memory: Memory
+    tags: Tags
 
     async def greet(self, session: Session, hello: Hello, user: str | None) -> ConnectionRecord:
         """Let a client in, which has shown who it is; return what its connection is."""
@@ -121,6 +130,7 @@ class Session:
         self._documents = Documents(
             self._protocol, host.channels, limits, bench, self._wake, self._room, self._moved
         )
+        self._queries = Queries(self._protocol, host.catalog, limits, bench, host.tags, self._wake)
         self._sending = anyio.CancelScope()
         self._reading = anyio.CancelScope(shield=True)
         self._outbox: list[bytes] = []
@@ -180,6 +190,7 @@ class Session:
                     self._reading.cancel()
         finally:
             self._documents.close()
+            self._queries.close()
             self._host.memory.used -= self._outbox_bytes
             if self.client is not None:
                 self._host.connections.seen(self.client)
@@ -194,6 +205,10 @@ class Session:
             self.stop("retired", record.reason, retry=False)
         self._documents.honour(honoured=record.state is Life.ACTIVE)
         self._wake()
+
+    def retagged(self, document: str) -> None:
+        """Take note that a document bears other tags."""
+        self._queries.retagged(document)
 
     def _moved(self, document: str, subscription: Subscription | None) -> None:
         assert self.client is not None
@@ -282,11 +297,15 @@ class Session:
                 await self._hear(frame)
         if len(documents) == 1:
             await self._documents.handle(*documents.popitem())
-        while documents:
-            at_once = min(len(documents), self._limits.documents_at_once_max)
-            async with anyio.create_task_group() as tasks:
-                for document in list(documents)[:at_once]:
-                    tasks.start_soon(self._documents.handle, document, documents.pop(document))
+        # What is asked for most urgently is to stand in the queue before anything else does.
+        for _, group in groupby(sorted(documents.items(), key=_urgency), key=_urgency):
+            urgent = list(group)
+            while urgent:
+                at_once = urgent[: self._limits.documents_at_once_max]
+                del urgent[: len(at_once)]
+                async with anyio.create_task_group() as tasks:
+                    for document, theirs in at_once:
+                        tasks.start_soon(self._documents.handle, document, theirs)
         for advance in advances:
             await self._hear_advance(advance)
 
@@ -303,6 +322,8 @@ class Session:
                 await self._hear_hello(frame)
             case Proof():
                 await self._hear_proof(frame)
+            case Select():
+                await self._hear_select(frame)
             case Token():
                 await self._hear_token(frame)
             case Goodbye():
@@ -362,6 +383,15 @@ class Session:
         if record is not None and record.state is Life.INACTIVE and self._documents.holds_all:
             await self._host.activate(self)
 
+    async def _hear_select(self, select: Select) -> None:
+        await self._room()
+        try:
+            await self._queries.ask(select)
+        except StorageError as error:
+            _logger.error("a query cannot be answered because of the storage: %s", error)
+            reason = "the server cannot read at the moment; nothing was changed"
+            self._protocol.goodbye("unavailable", reason, self._limits.retry_after_ms)
+
     async def _hear_token(self, shown: Token) -> None:
         assert self._identity is not None
         identity = await self._door.identify(shown.token, self._identity.user)
@@ -374,6 +404,7 @@ class Session:
 
     async def _send(self) -> None:
         while True:
+            more_news = self._queries.tell_news()
             self._collect()
             ready = self._documents.ready and not self._host.memory.full
             if ready:
@@ -396,6 +427,8 @@ class Session:
                     self._drained = None
             elif self._protocol.closed:
                 return
+            elif more_news:
+                await checkpoint()
             elif not ready:
                 self._bell = anyio.Event()
                 await self._bell.wait()
@@ -432,6 +465,11 @@ class Session:
     def _wake(self) -> None:
         if self._bell is not None:
             self._bell.set()
+
+
+def _urgency(frames: tuple[str, list[DocumentFrame]]) -> int:
+    """Return the priority with which frames of a document are to be dealt with."""
+    return min((one.priority for one in frames[1] if isinstance(one, Subscribe)), default=0)
 
 
 def _expires_ms(identity: Identity) -> int | None:

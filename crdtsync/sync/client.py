@@ -44,6 +44,8 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    Select,
+    Selected,
     SnapshotPart,
     Standing,
     Subscribe,
@@ -72,13 +74,15 @@ class ClientProtocol(Endpoint):
     """One connection, seen from the client.
 
     Events that `receive` returns: Challenge, Welcome, Standing, Subscriptions, Subscribed,
-    SnapshotPart, Entries, Complete, Receipt, Heads, Failed, Ping, Pong, Renewed, Goodbye, Unknown.
+    SnapshotPart, Entries, Complete, Receipt, Heads, Failed, Selected, Ping, Pong, Renewed, Goodbye,
+    Unknown.
     For each Entries and SnapshotPart `returned(frame.size)` is due once it is stored.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
         super().__init__(limits)
         self._subscriptions: dict[str, _Subscription] = {}
+        self._selections: set[int] = set()
         self._challenged = False
         self._checks: dict[int, str] = {}
         self._push_entries_max = self.limits.push_entries_max
@@ -162,6 +166,19 @@ class ClientProtocol(Endpoint):
             self._send(Unsubscribe(document))
             self._drop(document)
 
+    def select(self, id_: int, selectors: Mapping[str, int]) -> None:
+        """Ask which documents are of some selectors; a second time, to ask for others.
+
+        Args:
+            id_: our number for this.
+            selectors: each with a priority; none: ask no more.
+        """
+        self._send(Select(id_, selectors))
+        if selectors:
+            self._selections.add(id_)
+        else:
+            self._selections.discard(id_)
+
     def advance(self, offsets: Mapping[str, int]) -> None:
         """Say how far documents are held here for good."""
         self._send(Advance(offsets))
@@ -202,6 +219,8 @@ class ClientProtocol(Endpoint):
             return self._accept_greeting(frame)
         if isinstance(frame, Ping | Pong | Renewed | Standing | Subscriptions | Unknown):
             return [frame]
+        if isinstance(frame, Selected):
+            return [frame] if frame.id in self._selections else []
         if isinstance(frame, Failed):
             known = frame.document in self._subscriptions
             self._drop(frame.document)

@@ -34,6 +34,8 @@ __all__ = [
     "Push",
     "Receipt",
     "Renewed",
+    "Select",
+    "Selected",
     "SnapshotPart",
     "Standing",
     "Subscribe",
@@ -378,6 +380,40 @@ class Goodbye:
 
 
 @dataclass(frozen=True, slots=True)
+class Select:
+    """Client: name the documents of these selectors, those that come to be later as well.
+
+    Attributes:
+        id: the client's number for this; a second one of a number replaces the first.
+        selectors: names, patterns and tags, see `crdtsync.selection`, each with a priority. None
+            at all: no more of this.
+    """
+
+    id: int
+    selectors: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Server: these documents are selected, among others; subscribe to them if you like.
+
+    Attributes:
+        id: the number of the Select.
+        documents: their names and priorities. Of several answers to one Select, the first name
+            the most urgent.
+        complete: all that there are by now were named.
+        code: a word for programs, if some are not named; else empty.
+        reason: why, a sentence for people.
+    """
+
+    id: int
+    documents: Mapping[str, int]
+    complete: bool
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A frame of a type that this version does not know."""
 
@@ -410,5 +446,7 @@ Frame: TypeAlias = (
     | Subscriptions
     | SnapshotPart
     | Standing
+    | Select
+    | Selected
     | Unknown
 )

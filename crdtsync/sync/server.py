@@ -43,6 +43,8 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    Select,
+    Selected,
     Standing,
     Subscribe,
     Subscribed,
@@ -64,8 +66,8 @@ class ServerProtocol(Endpoint):
     """One connection, seen from the server.
 
     Events that `receive` returns: Hello, Proof, Token, Subscribe, Push, Check, Unsubscribe,
-    Advance, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once its
-    entries are durable, or refused.
+    Advance, Select, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once
+    its entries are durable, or refused.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
@@ -161,16 +163,39 @@ class ServerProtocol(Endpoint):
 
         What does not fit into one message is sent in several. There is always one.
         """
+        for some in self._fitting(documents):
+            self._send(Subscriptions(some))
+
+    def tell_selected(
+        self, id_: int, documents: Mapping[str, int], code: str = "", reason: str = ""
+    ) -> None:
+        """Name documents that were selected, all there are by now, with their priorities.
+
+        What does not fit into one message is sent in several. There is always one.
+
+        Args:
+            id_: the number of the Select.
+            documents: the most urgent first.
+            code: a word for programs, if some are not named.
+            reason: why, a sentence for people.
+        """
+        parts = self._fitting(documents)
+        for part in parts[:-1]:
+            self._send(Selected(id_, part, False, "", ""))
+        self._send(Selected(id_, parts[-1], True, code, reason[: TEXT_LENGTH_MAX // 16]))
+
+    def _fitting(self, documents: Mapping[str, int]) -> list[dict[str, int]]:
+        """Divide documents into parts that fit into a message; at least one."""
         some: dict[str, int] = {}
-        room = self._message_bytes_max // 2
+        parts, room = [some], self._message_bytes_max // 2
         for name, priority in documents.items():
             size = len(name.encode()) + _NAME_OVERHEAD_BYTES
             if some and size > room:
-                self._send(Subscriptions(some))
                 some, room = {}, self._message_bytes_max // 2
+                parts.append(some)
             some[name] = priority
             room -= size
-        self._send(Subscriptions(some))
+        return parts
 
     def send_payload(self, encoded: bytes) -> None:
         """Send an encoded Entries or SnapshotPart frame, charging credit. The bytes are not copied.
@@ -221,7 +246,7 @@ class ServerProtocol(Endpoint):
             return [frame]
         if self._state is not State.OPEN:
             return self._accept_greeting(frame)
-        if isinstance(frame, Ping | Pong | Token | Advance | Unknown):
+        if isinstance(frame, Ping | Pong | Token | Advance | Select | Unknown):
             return [frame]
         if isinstance(frame, Subscribe):
             return self._accept_subscribe(frame)

@@ -33,6 +33,8 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    Select,
+    Selected,
     SnapshotPart,
     Standing,
     Subscribe,
@@ -155,6 +157,15 @@ _SCHEMAS: dict[int, _Schema] = {
         data=f.read_part,
     ),
     24: _schema(Standing, state=f.read_standing, reason=f.read_text, since=f.read_number),
+    28: _schema(Select, id=f.read_number, selectors=f.read_numbers),
+    29: _schema(
+        Selected,
+        id=f.read_number,
+        documents=f.read_numbers,
+        complete=f.read_bool,
+        code=f.read_text,
+        reason=f.read_text,
+    ),
 }
 _TYPES = {schema.make: number for number, schema in _SCHEMAS.items()}
 

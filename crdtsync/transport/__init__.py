@@ -5,16 +5,19 @@
   `websocket` if so agreed, `listener` the server's end of it;
 - `connection` is what an application sees of its client: it tries for ever;
 - `session` is one try, `exchange` what passes in it, `follower` its account of one document;
+- `queries` is what a connection brings, `answer` the order in which a query is answered;
 - `ports` is what they need of a replica, `status` what they tell the application.
 
 The server's side is `crdtsync.server`.
 """
 
 from crdtsync.transport.address import Address, parse_url
+from crdtsync.transport.answer import QueryItem
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.connection import Connection, Connector, connect
 from crdtsync.transport.listener import Listener, listen
 from crdtsync.transport.messages import MessageFrameStream, MessageStream
+from crdtsync.transport.queries import Query
 from crdtsync.transport.status import ConnectionEvent, ConnectionStanding, ConnectionState, Status
 from crdtsync.transport.stream import ByteFrameStream, FrameStream, MemoryFrameStream, memory_pair
 from crdtsync.transport.url import connect_stream
@@ -33,6 +36,8 @@ __all__ = [
     "MemoryFrameStream",
     "MessageFrameStream",
     "MessageStream",
+    "Query",
+    "QueryItem",
     "Status",
     "connect",
     "connect_stream",

@@ -25,12 +25,14 @@ from crdtsync.errors import (
     StorageError,
     TransportError,
 )
+from crdtsync.selection import PRIORITY, Documents, Selection
 from crdtsync.sync import WireLimits
 from crdtsync.sync.frames import FATAL_CODES, Goodbye, Standing
 from crdtsync.transport.address import parse_url
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.queries import Queries, Query
 from crdtsync.transport.session import Session
 from crdtsync.transport.status import (
     ConnectionEvent,
@@ -63,7 +65,7 @@ class Connection:
         *,
         server: str,
         token: Token,
-        documents: Iterable[str] | None,
+        documents: Documents | None,
         limits: WireLimits,
         backoff: Backoff,
     ) -> None:
@@ -71,7 +73,7 @@ class Connection:
         self._connector = connector
         self._server = server
         self._token = token
-        self._documents = None if documents is None else sorted(set(documents))
+        self._queries = Queries(documents, replica.user)
         self._limits = limits
         self._backoff = backoff
         self._feed = EventFeed()
@@ -128,7 +130,8 @@ class Connection:
         is done or comes meanwhile is not waited for. Goes on over any number of lost connections.
 
         Raises:
-            RefusedError: the server refuses us, or one of the documents, for good.
+            RefusedError: the server refuses us, or one of the documents, for good; of one that a
+                query alone has brought, it is the query that tells.
             LocalProtocolError: the connection's context was left.
         """
         wanted = {name: self._replica.ledger(name).ours for name in self._names()}
@@ -158,6 +161,31 @@ class Connection:
         self._token = token
         if self._session is not None:
             self._session.renew(token)
+
+    def query(self, documents: Documents, *, priority: int = PRIORITY) -> Query:
+        """Ask for documents, and hear of each: what is held here at once, the rest as it arrives.
+
+        What is selected is brought here and kept in synchronization for as long as the connection
+        lasts. Off line the answer waits for the server; it goes on over lost connections.
+
+        Args:
+            documents: names, patterns and tags, or these with a priority each: see
+                `crdtsync.selection`.
+            priority: of those of which none is given; what has a lower one comes first.
+
+        Returns:
+            An iterator over `QueryItem`, in the order that `crdtsync.transport.answer` promises.
+
+        Raises:
+            ConfigurationError: a pattern or a priority cannot be understood.
+        """
+        names = self._replica.names()
+        answer = self._queries.open(Selection(documents, priority), names)
+        found = [name for name in names if name in answer.documents]
+        answer.hold(name for name in found if self._replica.ledger(name).vector)
+        if self._session is not None:
+            self._session.wake()
+        return Query(answer, self._feed, lambda: self._refused)
 
     def events(self) -> AsyncIterator[ConnectionEvent]:
         """Return an iterator over what happens from now on. It ends with the connection."""
@@ -191,7 +219,7 @@ class Connection:
             self._limits,
             server=self._server,
             token=self._token,
-            documents=self._documents,
+            queries=self._queries,
             feed=self._feed,
         )
 
@@ -255,7 +283,8 @@ class Connection:
         self._feed.close()
 
     def _names(self) -> Iterable[str]:
-        return self._replica.names() if self._documents is None else self._documents
+        names = self._replica.names()
+        return names if self._queries.standing is None else self._queries.names(names)
 
     def _follower(self, name: str) -> Follower | None:
         return None if self._session is None else self._session.exchange.followers.get(name)
@@ -288,7 +317,7 @@ async def connect(
     url: str | Connector,
     *,
     token: Token = None,
-    documents: Iterable[str] | None = None,
+    documents: Documents | None = None,
     limits: WireLimits | None = None,
     backoff: Backoff | None = None,
     ssl_context: ssl.SSLContext | None = None,
@@ -303,7 +332,8 @@ async def connect(
         url: where the server is; or a function that makes a stream to it.
         token: what proves the user: a string, or a function, asynchronous or not, that gets a fresh
             one. It is asked at each try, and before a token expires while the connection lives.
-        documents: names of those to synchronize; None: all that the replica has or gets.
+        documents: those to synchronize: names, patterns and tags, or these with a priority each,
+            see `crdtsync.selection`; None: all that the replica has or gets.
         limits: of the wire.
         backoff: how long to wait between tries.
         ssl_context: whom to trust on an encrypted way; by default, whom the system trusts.
@@ -311,6 +341,7 @@ async def connect(
 
     Raises:
         TransportError: the URL cannot be understood.
+        ConfigurationError: a pattern cannot be understood.
     """
     wire = limits or WireLimits()
     connector: Connector

@@ -49,6 +49,7 @@ from crdtsync.sync.frames import (
     Ping,
     Receipt,
     Renewed,
+    Selected,
     SnapshotPart,
     Standing,
     Subscribed,
@@ -57,7 +58,9 @@ from crdtsync.sync.frames import (
 )
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.queries import Queries
 from crdtsync.transport.status import ConnectionEvent
+from crdtsync.transport.turns import Turns
 
 __all__ = ["Exchange", "client_id"]
 
@@ -89,7 +92,7 @@ class Exchange:
         replica: whose documents.
         protocol: a new one.
         server: the name by which we know the server.
-        documents: names of those to follow; None: all that the replica has or gets.
+        queries: what to follow, and what is asked about it.
         publish: is told what the application should know.
 
     Attributes:
@@ -106,7 +109,7 @@ class Exchange:
         replica: ReplicaPort,
         protocol: ClientProtocol,
         server: str,
-        documents: Iterable[str] | None,
+        queries: Queries,
         publish: Callable[[ConnectionEvent], None],
     ) -> None:
         self.followers: dict[str, Follower] = {}
@@ -121,16 +124,15 @@ class Exchange:
         self._server_ahead_s = 0.0
         self._replica = replica
         self._protocol = protocol
-        self._documents = None if documents is None else frozenset(documents)
+        self._queries = queries
         self._publish = publish
         self._epoch = b""
-        self._touched: dict[str, None] = {}  # documents that are new or have grown
+        self._touched = Turns()  # documents that are new or have grown
         self._checks: dict[str, None] = {}  # documents to be checked
         self._pushes: dict[str, None] = {}  # documents with something to push, in turn
         self._inbox: list[Entries] = []  # of one document
         self._inbox_bytes = 0
         self._dirty: set[str] = set()  # documents with a receipt to be stored
-        self._priorities: dict[str, int] = {}
         self._named = False  # what our user's other connection follows was named, if it is to be
         self._reported = False  # the server was told how far we hold all that we follow
         self._rotation: deque[str] = deque()  # documents, those checked longest ago first
@@ -298,9 +300,11 @@ class Exchange:
             self._publish(ConnectionEvent(_STANDING_EVENTS[event.state], event.reason))
         elif isinstance(event, Subscriptions):
             self._named = True
-            self._priorities.update(event.documents)
+            self._queries.inherit(event.documents)
             for name in event.documents:
                 self.touch(name)
+        elif isinstance(event, Selected):
+            self._on_selected(event)
         elif isinstance(event, Welcome):
             self.welcomed = True
             self.standing = Standing(event.state, event.reason, event.since)
@@ -309,7 +313,8 @@ class Exchange:
             self._server_ahead_s = event.time / 1000 - _now().timestamp()
             self._expires_in(event.expires)
             self._compare_clocks()
-            for name in self._replica.names() if self._documents is None else self._documents:
+            self._queries.begin()
+            for name in self._queries.names(self._replica.names()):
                 self.touch(name)
         elif isinstance(event, Ping):
             self._protocol.pong(event.nonce, int(_now().timestamp() * 1000))
@@ -374,6 +379,8 @@ class Exchange:
             self._give_up(event.document, *follower.doubt)
         elif follower.completed(event.heads, _now()):
             self._store(event.document, follower, (), Cursor(self._epoch, event.offset))
+            follower.complete = True
+            self._queries.settle(event.document)
         elif not follower.refetched:
             # The cursor claims more than the ledger holds. Once per session, begin from its heads.
             follower.refetched = True
@@ -437,8 +444,9 @@ class Exchange:
 
     def touch(self, name: str) -> None:
         """Note that a document has a new entry of ours, or is new."""
-        if self._is_wanted(name):
-            self._touched[name] = None
+        self._queries.met(name)
+        if self._queries.is_wanted(name):
+            self._touched.add(name, self._queries.priority(name))
 
     def work(self) -> bool:
         """Do one block of sending; tell whether there is more to do at once.
@@ -451,8 +459,8 @@ class Exchange:
         if self.outdated or self._postponed:
             self._protocol.goodbye("rotated", "our id is another one now: we come again")
             return False
-        for name in list(islice(self._touched, DOCUMENTS_PER_BLOCK)):
-            del self._touched[name]
+        self._ask()
+        for name in list(self._touched.take(DOCUMENTS_PER_BLOCK)):
             if self._follow(name).live:
                 self._pushes.setdefault(name)
         if not self._is_active and not self._touched and self._named:
@@ -484,6 +492,8 @@ class Exchange:
         """
         follower = self.followers[name]
         if follower.failure is not None:
+            if self._queries.has_answered(name) and not follower.ledger.vector:
+                return True
             code, reason = follower.failure
             raise RefusedError(code, f"document {name!r}: {reason}")
         proved = follower.is_proved(check, ours)
@@ -493,13 +503,10 @@ class Exchange:
 
     @property
     def named(self) -> Collection[str] | None:
-        """What another connection of our user follows and we are to; None: not known yet."""
-        if not self._named:
+        """What we are to follow, as far as the server names it; None: it has not yet."""
+        if not self._named or not self._queries.known:
             return None
-        return [name for name in self._priorities if self._is_wanted(name)]
-
-    def _is_wanted(self, name: str) -> bool:
-        return self._documents is None or name in self._documents
+        return {*self._queries.inherited, *(self._queries.standing or ())}
 
     @property
     def _is_active(self) -> bool:
@@ -570,6 +577,7 @@ class Exchange:
             cursor = None
         follower.live = False
         follower.advance = None
+        follower.priority = self._queries.priority(name)
         follower.ledger.forget_unproved()
         try:
             heads = follower.ledger.heads
@@ -581,7 +589,7 @@ class Exchange:
                 name,
                 heads,
                 cursor,
-                priority=self._priorities.get(name, 0),
+                priority=follower.priority,
                 resume=follower.ledger.resume,
             )
         except LocalProtocolError as error:
@@ -616,6 +624,40 @@ class Exchange:
             self._give_up(name, "local", str(error))
             return False
         return pushed
+
+    # Queries.
+
+    def _ask(self) -> None:
+        """Tell the server of queries that are new or have ended."""
+        for id_, answer in self._queries.unasked():
+            if answer is None:
+                self._protocol.select(id_, {})
+                continue
+            if answer.selection.wide:
+                try:
+                    self._protocol.select(id_, answer.selection.wide)
+                except LocalProtocolError as error:
+                    self._on_selected(Selected(id_, {}, True, "local", str(error)))
+            self._expect(answer.documents)
+
+    def _on_selected(self, event: Selected) -> None:
+        self._queries.selected(event)
+        if event.code:
+            self._publish(ConnectionEvent("failed", f"{event.code}: {event.reason}"))
+        self._expect(event.documents)
+
+    def _expect(self, documents: Iterable[str]) -> None:
+        """See to it that documents which were selected come, as soon as they should."""
+        for name in documents:
+            follower = self.followers.get(name)
+            if follower is None:
+                self.touch(name)
+            elif follower.failure is not None:
+                self._queries.settle(name, *follower.failure)
+            elif follower.complete:
+                self._queries.settle(name)
+            elif follower.doubt is None and self._queries.priority(name) < follower.priority:
+                self._subscribe(name, follower, follower.ledger.cursor)
 
     # Forks.
 
@@ -673,6 +715,7 @@ class Exchange:
         follower = self.followers[name]
         follower.failure = (code, reason)
         follower.live = False
+        self._queries.settle(name, code, reason)
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
 
 

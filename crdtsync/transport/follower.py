@@ -16,6 +16,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 
 from crdtsync.log import Cursor, Head
+from crdtsync.selection import PRIORITY
 from crdtsync.transport.ports import LedgerPort, MissingPort
 from crdtsync.vector import covers, join
 
@@ -36,6 +37,8 @@ class Follower:
     Attributes:
         ledger: its logs here.
         live: the server has answered our subscription.
+        complete: all that the server held has come in this session.
+        priority: with which it was subscribed.
         theirs: what the server holds.
         sent: what it holds or is being sent.
         barrier: number of the Check whose answer ends a misfit; pushing waits for it.
@@ -62,10 +65,12 @@ class Follower:
         "advance",
         "barrier",
         "check_due",
+        "complete",
         "doubt",
         "failure",
         "ledger",
         "live",
+        "priority",
         "proved_at",
         "reached",
         "refetched",
@@ -78,6 +83,8 @@ class Follower:
     def __init__(self, ledger: LedgerPort) -> None:
         self.ledger = ledger
         self.live = False
+        self.complete = False
+        self.priority = PRIORITY
         self.theirs: dict[int, int] = {}
         self.sent: dict[int, int] = {}
         self.barrier: int | None = None

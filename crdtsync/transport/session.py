@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -19,6 +19,7 @@ from crdtsync.sync import ClientProtocol, WireLimits
 from crdtsync.sync.frames import Goodbye
 from crdtsync.transport.exchange import Exchange
 from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.queries import Queries
 from crdtsync.transport.status import EventFeed
 from crdtsync.transport.stream import FrameStream
 from crdtsync.transport.token import Token, current
@@ -42,7 +43,7 @@ class Session:
         limits: what the server may ask of us.
         server: the name by which we know the server.
         token: what proves the user: a string, or a function that gets a fresh one.
-        documents: names of those to synchronize; None: all.
+        queries: which documents to synchronize, and what is asked about them.
         feed: is told of events, and of progress.
 
     Attributes:
@@ -57,7 +58,7 @@ class Session:
         *,
         server: str,
         token: Token,
-        documents: Iterable[str] | None,
+        queries: Queries,
         feed: EventFeed,
     ) -> None:
         self._replica = replica
@@ -66,7 +67,7 @@ class Session:
         self._token = token
         self._feed = feed
         self._protocol = ClientProtocol(limits)
-        self.exchange = Exchange(replica, self._protocol, server, documents, feed.publish)
+        self.exchange = Exchange(replica, self._protocol, server, queries, feed.publish)
         self._bell = anyio.Event()  # wakes the sender
         self._sending = anyio.CancelScope()
         self._receiving = anyio.CancelScope(shield=True)
@@ -253,6 +254,10 @@ class Session:
                     self.renew(token)
                 left_s = math.inf
             await anyio.sleep(min(_RENEW_CHECK_S, max(left_s - _RENEW_BEFORE_S, 0.1)))
+
+    def wake(self) -> None:
+        """See to what there is to send."""
+        self._bell.set()
 
     def renew(self, token: str) -> None:
         """Show the server a fresh token, if it has let us in."""

@@ -51,6 +51,8 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "resume": st.none() | st.builds(Resume, clone_ids, numbers),
     "offsets": st.dictionaries(documents, numbers, max_size=4),
     "documents": st.dictionaries(documents, numbers, max_size=4),
+    "selectors": st.dictionaries(documents, numbers, max_size=4),
+    "complete": st.booleans(),
     "position": numbers,
     "total": positives,
     "data": st.binary(min_size=1, max_size=80),

@@ -35,6 +35,8 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    Select,
+    Selected,
     SnapshotPart,
     Standing,
     Subscribe,
@@ -88,6 +90,10 @@ GOLDEN: dict[str, Frame] = {
     "token": Token("t0ken"),
     "renewed": Renewed(1700000060000),
     "renewed, for ever": Renewed(None),
+    "select": Select(7, {"board/*": 5, "tag:urgent": 0}),
+    "select, no more": Select(7, {}),
+    "selected": Selected(7, {"board/1": 5}, True, "", ""),
+    "selected, in part": Selected(7, {"board/1": 5}, True, "limit", "too many"),
 }
 GOLDEN_BYTES: dict[str, str] = json.loads(Path(__file__).with_name("golden.json").read_text())
 
@@ -137,7 +143,7 @@ _json = st.recursive(
 )
 
 
-@given(st.integers(0, 24), st.lists(_json, max_size=10))
+@given(st.sampled_from([*range(25), 28, 29]), st.lists(_json, max_size=10))
 def test_any_fields_are_a_frame_or_refused(kind: int, fields: list[Any]) -> None:
     try:
         frame = decode_frame(encode([kind, *fields]))
@@ -189,6 +195,13 @@ def test_a_damaged_frame_is_a_frame_or_refused(frame: Frame, data: st.DataObject
         ([22, [["d", 1]]], "Subscriptions.documents"),
         ([23, "d", bytes(32), 1, 0, 0, b"x"], "SnapshotPart.total"),
         ([24, "asleep", "", 0], "Standing.state"),
+        ([28, 1, {"x" * 513: 0}], "Select.selectors"),
+        ([28, 1, {"board/*": -1}], "Select.selectors"),
+        ([28, 1, ["board/*"]], "Select.selectors"),
+        ([28, -1, {}], "Select.id"),
+        ([29, 1, {"": 0}, True, "", ""], "Selected.documents"),
+        ([29, 1, {}, 1, "", ""], "Selected.complete"),
+        ([29, 1, {}, True, None, None], "Selected.code"),
     ],
 )
 def test_a_frame_that_does_not_fit_its_schema_says_where(items: list[Any], why: str) -> None:

@@ -15,6 +15,7 @@ from crdtsync.keys import DeviceKey
 from crdtsync.log import EMPTY_UPDATE, Cursor, Entry, Head, decode_entry, make_entry, with_seal
 from crdtsync.replica import Replica
 from crdtsync.seal import make_seal
+from crdtsync.selection import PRIORITY, Documents, Selection
 from crdtsync.sync import ClientProtocol, ServerProtocol, WireLimits, encode_frame
 from crdtsync.sync.frames import (
     Check,
@@ -24,10 +25,12 @@ from crdtsync.sync.frames import (
     Hello,
     Pong,
     Push,
+    Select,
     Subscribe,
     Unsubscribe,
 )
 from crdtsync.transport.exchange import ADVANCE_MAX, Exchange, client_id
+from crdtsync.transport.queries import Queries
 from crdtsync.transport.status import ConnectionEvent
 from tests.server.authors import Author
 from tests.transport.scripted import EPOCH, heads_of, unix_ms
@@ -45,17 +48,19 @@ class Table:
     Attributes:
         came: what has arrived at the server.
         told: what the application was told.
+        queries: what it asks for.
     """
 
     def __init__(
-        self, replica: Replica, limits: WireLimits | None = None, documents: list[str] | None = None
+        self, replica: Replica, limits: WireLimits | None = None, documents: Documents | None = None
     ) -> None:
         self.replica = replica
         self.client = ClientProtocol(limits)
         self.server = ServerProtocol(limits)
         self.came: list[Frame] = []
         self.told: list[ConnectionEvent] = []
-        self.exchange = Exchange(replica, self.client, "here", documents, self.told.append)
+        self.queries = Queries(documents, replica.user)
+        self.exchange = Exchange(replica, self.client, "here", self.queries, self.told.append)
         replica.subscribe(self.exchange.touch)
         self.exchange.greet("token")
         self.run()
@@ -142,6 +147,54 @@ def test_many_documents_are_asked_for_in_several_blocks(replica: Replica) -> Non
     for name in names:
         replica.ledger(name)
     assert {frame.document for frame in Table(replica).take(Subscribe)} == names | {"board"}
+
+
+def test_the_most_urgent_documents_are_asked_for_first(replica: Replica) -> None:
+    names = [f"document {number}" for number in range(200)]
+    priorities = {name: number * 7 % 5 for number, name in enumerate(names)}
+    asked = Table(replica, documents=priorities).take(Subscribe)
+    assert {frame.document: frame.priority for frame in asked} == priorities
+    assert [frame.priority for frame in asked] == sorted(priorities.values())
+
+
+def test_what_a_query_wants_sooner_is_asked_for_again_unless_it_is_here(replica: Replica) -> None:
+    for name in ("here", "live", "new"):
+        replica.ledger(name)
+    table = Table(replica)
+    table.live("here")
+    table.live("live")
+    table.server.complete("here", 0, {})
+    table.run()
+    table.take(Subscribe)
+    answer = table.queries.open(Selection({"live": 0, "new": 1, "here": 2, "board": PRIORITY}), [])
+    table.run()
+    again = [(frame.document, frame.priority) for frame in table.take(Subscribe)]
+    assert again == [("live", 0), ("new", 1)]
+    assert not table.exchange.followers["live"].live
+    table.live("live")
+    table.send(0, Author(5, "live").write(), document="live")
+    table.server.complete("live", 1, {})
+    table.run()
+    assert replica.ledger("live").vector == {5: 1}
+    assert answer.documents == {"live": 0, "new": 1, "here": 2, "board": PRIORITY}
+
+
+def test_what_has_ended_is_asked_no_more(replica: Replica) -> None:
+    table = Table(replica)
+    one = table.queries.open(Selection("a/*"), [])
+    two = table.queries.open(Selection(["b/*", "c"]), [])
+    table.run()
+    [first, second] = table.take(Select)
+    assert [first.selectors, second.selectors] == [{"a/*": PRIORITY}, {"b/*": PRIORITY}]
+    table.server.tell_selected(first.id, {"a/1": PRIORITY})
+    table.run()
+    assert "a/1" in one.documents
+    assert "a/1" not in two.documents
+    del one
+    table.server.tell_selected(first.id, {"a/2": PRIORITY})  # this has crossed the end
+    table.run()
+    assert table.take(Select) == [Select(first.id, {})]
+    assert "a/2" not in table.exchange.followers
 
 
 def test_a_cursor_is_used_in_its_epoch_only(replica: Replica) -> None:
@@ -662,7 +715,7 @@ def test_pings_are_answered(replica: Replica) -> None:
 
 def test_before_welcome_nothing_is_sent(replica: Replica) -> None:
     protocol = ClientProtocol()
-    exchange = Exchange(replica, protocol, "here", None, lambda event: None)
+    exchange = Exchange(replica, protocol, "here", Queries(), lambda event: None)
     exchange.touch("board")
     assert not exchange.work()
     exchange.tick()

@@ -10,8 +10,8 @@ Ask a policy through `decide`, so that one that fails refuses. Who the user is, 
 `crdtsync.server.authentication` answers it.
 """
 
+from crdtsync.pattern import check_pattern, matches
 from crdtsync.server.access.file import load_policy
-from crdtsync.server.access.pattern import check_pattern, matches
 from crdtsync.server.access.policy import (
     ALLOWED,
     AccessPolicy,

@@ -22,7 +22,7 @@
 
 What the file does not grant is refused. A word that is not known here is an error, so that no
 slip of the pen opens a door.
-Read next: `crdtsync.server.access.pattern`, for what a pattern is.
+Read next: `crdtsync.pattern`, for what a pattern is.
 """
 
 from __future__ import annotations

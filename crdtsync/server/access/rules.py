@@ -2,7 +2,7 @@
 
 What no rule grants is refused, and the order of the rules does not matter: a user may do what the
 most generous of the rules for them says. Whoever may write may read.
-Read next: `crdtsync.server.access.pattern`.
+Read next: `crdtsync.pattern`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from crdtsync.errors import ConfigurationError
-from crdtsync.server.access.pattern import check_pattern, matches
+from crdtsync.pattern import check_pattern, matches
 from crdtsync.server.access.policy import ALLOWED, Decision, JudgedAction, View, refused
 from crdtsync.server.authentication import Identity
 
@@ -36,7 +36,7 @@ class Rule:
 
     Attributes:
         level: how much it grants.
-        documents: patterns of the documents' names, see `crdtsync.server.access.pattern`.
+        documents: patterns of the documents' names, see `crdtsync.pattern`.
         users: for these users, by name,
         groups: and for all users of these groups,
         everybody: and for whoever was let in, those without a name included.

@@ -29,6 +29,7 @@ from crdtsync.server.backend import Backend
 from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ServerLimits
 from crdtsync.server.policy import ConnectionPolicy
+from crdtsync.server.tags import Tags, no_tags
 from crdtsync.server.web.asgi import AsgiWebSocket, Receive, Scope, Send, headers_of, respond
 from crdtsync.server.web.demo import DemoPage
 from crdtsync.server.web.exchange import Exchange, Refused
@@ -291,6 +292,7 @@ def web_app(
     policy: AccessPolicy | None = None,
     connection_policy: ConnectionPolicy | None = None,
     history: Literal["keep", "trim"] = "keep",
+    tags: Tags = no_tags,
     origins: Collection[str] | None = None,
     yjs_limits: YjsLimits | None = None,
 ) -> WebApp:
@@ -306,6 +308,7 @@ def web_app(
         connection_policy: tells who is downgraded where there are too many connections.
         history: what becomes of entries that are in a snapshot and below every cursor that is
             honoured: they are kept, to be read some day, or let go.
+        tags: tells which tags a document bears, for queries: see `crdtsync.server.tags`.
         origins: the sites whose pages may connect, as in `https://example.org`; None: all, or in
             development mode those on this machine.
         yjs_limits: what Yjs clients may cost.
@@ -331,6 +334,7 @@ def web_app(
         policy=policy,
         connection_policy=connection_policy,
         history=history,
+        tags=tags,
     )
     guard = Guard(is_local=hub.believes, origins=origins)
     return WebApp(hub, guard=guard, yjs_limits=yjs_limits)

@@ -57,6 +57,8 @@ def matches(pattern: str, document: str, user: str | None = None) -> bool:
     def one(wanted: str, segment: str) -> bool:
         if wanted == _USER:
             return segment == user
+        if wanted == "*":
+            return True  # as below, and at once
         return _glob(wanted, segment, "*", lambda sign, char: sign in ("?", char))
 
     wanted: list[str] = []
