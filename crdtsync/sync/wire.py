@@ -33,6 +33,8 @@ from crdtsync.sync.frames import (
     Push,
     Receipt,
     Renewed,
+    Show,
+    Shown,
     SnapshotPart,
     Standing,
     Subscribe,
@@ -155,6 +157,13 @@ _SCHEMAS: dict[int, _Schema] = {
         data=f.read_part,
     ),
     24: _schema(Standing, state=f.read_standing, reason=f.read_text, since=f.read_number),
+    30: _schema(
+        Show,
+        document=f.read_document,
+        state=f.optional(f.read_state),
+        watching=f.read_bool,
+    ),
+    31: _schema(Shown, document=f.read_document, states=f.read_sightings),
 }
 _TYPES = {schema.make: number for number, schema in _SCHEMAS.items()}
 

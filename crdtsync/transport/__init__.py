@@ -5,6 +5,7 @@
   `websocket` if so agreed, `listener` the server's end of it;
 - `connection` is what an application sees of its client: it tries for ever;
 - `session` is one try, `exchange` what passes in it, `follower` its account of one document;
+- `presence` is who else is in a document;
 - `ports` is what they need of a replica, `status` what they tell the application.
 
 The server's side is `crdtsync.server`.
@@ -15,6 +16,7 @@ from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.connection import Connection, Connector, connect
 from crdtsync.transport.listener import Listener, listen
 from crdtsync.transport.messages import MessageFrameStream, MessageStream
+from crdtsync.transport.presence import Peer, Presence, PresenceChange
 from crdtsync.transport.status import ConnectionEvent, ConnectionStanding, ConnectionState, Status
 from crdtsync.transport.stream import ByteFrameStream, FrameStream, MemoryFrameStream, memory_pair
 from crdtsync.transport.url import connect_stream
@@ -33,6 +35,9 @@ __all__ = [
     "MemoryFrameStream",
     "MessageFrameStream",
     "MessageStream",
+    "Peer",
+    "Presence",
+    "PresenceChange",
     "Status",
     "connect",
     "connect_stream",

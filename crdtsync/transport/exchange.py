@@ -49,6 +49,7 @@ from crdtsync.sync.frames import (
     Ping,
     Receipt,
     Renewed,
+    Shown,
     SnapshotPart,
     Standing,
     Subscribed,
@@ -57,6 +58,7 @@ from crdtsync.sync.frames import (
 )
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.presence import Presences
 from crdtsync.transport.status import ConnectionEvent
 
 __all__ = ["Exchange", "client_id"]
@@ -91,6 +93,7 @@ class Exchange:
         server: the name by which we know the server.
         documents: names of those to follow; None: all that the replica has or gets.
         publish: is told what the application should know.
+        presences: what is shown of us, and seen of others.
 
     Attributes:
         followers: what is known of each document.
@@ -108,6 +111,7 @@ class Exchange:
         server: str,
         documents: Iterable[str] | None,
         publish: Callable[[ConnectionEvent], None],
+        presences: Presences | None = None,
     ) -> None:
         self.followers: dict[str, Follower] = {}
         self.goodbye: Goodbye | None = None
@@ -123,6 +127,7 @@ class Exchange:
         self._protocol = protocol
         self._documents = None if documents is None else frozenset(documents)
         self._publish = publish
+        self._presences = presences or Presences(replica.owns)
         self._epoch = b""
         self._touched: dict[str, None] = {}  # documents that are new or have grown
         self._checks: dict[str, None] = {}  # documents to be checked
@@ -282,6 +287,8 @@ class Exchange:
             self._on_heads(event)
         elif isinstance(event, Failed):
             self._on_failed(event)
+        elif isinstance(event, Shown):
+            self._presences.hear(event)
         else:
             self._hear(event)
 
@@ -308,6 +315,8 @@ class Exchange:
             self._expires_in(event.expires)
             self._compare_clocks()
             for name in self._replica.names() if self._documents is None else self._documents:
+                self.touch(name)
+            for name in self._presences.named():
                 self.touch(name)
         elif isinstance(event, Ping):
             self._protocol.pong(event.nonce, int(_now().timestamp() * 1000))
@@ -353,6 +362,7 @@ class Exchange:
         self._dirty.add(event.document)
         self._queue_check(event.document)
         self._pushes.setdefault(event.document)
+        self._presences.begin(event.document)
 
     def _on_failed(self, event: Failed) -> None:
         name = event.document
@@ -455,6 +465,9 @@ class Exchange:
                 self._pushes.setdefault(name)
         if not self._is_active and not self._touched and self._named:
             self._report()
+        for name, state, watching in self._presences.take():
+            if self._protocol.is_live(name):  # else when it is
+                self._protocol.show(name, state, watching=watching)
         for name in list(islice(self._checks, DOCUMENTS_PER_BLOCK)):
             del self._checks[name]
             follower = self.followers[name]
@@ -537,6 +550,9 @@ class Exchange:
         """
         if self.welcomed and not self._protocol.closed:
             self._report()
+            for name in self._presences.named():
+                if self._protocol.is_live(name):
+                    self._protocol.show(name, None, watching=False)
 
     def tick(self) -> None:
         """Prove that the connection lives, and of some documents in turn that nothing is missing.
@@ -670,6 +686,7 @@ class Exchange:
         follower = self.followers[name]
         follower.failure = (code, reason)
         follower.live = False
+        self._presences.lose(name)
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
 
 

@@ -3,14 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crdtsync.server.limits import PresenceLimits
 from crdtsync.server.presence import Presence
 from crdtsync.sync.awareness import Awareness, decode_awareness
 
+NO_GRACE = PresenceLimits(grace_s=0)
 ANN = Awareness(7, 1, '{"name":"ann"}')
 
 
 def test_a_connection_changes_its_own_state_only() -> None:
-    presence = Presence()
+    presence = Presence(NO_GRACE)
     assert presence.apply([ANN], "one", "ann", first=True)
     assert not presence.apply([ANN._replace(clock=5, state='"bob"')], "two", "bob", first=True)
     assert not presence.apply([ANN._replace(clock=5, state=None)], "two", "ann")
@@ -22,41 +24,41 @@ def test_a_connection_changes_its_own_state_only() -> None:
 
 
 def test_a_state_goes_when_its_connection_has_been_gone_for_a_while() -> None:
-    presence = Presence()
+    presence = Presence(NO_GRACE)
     presence.apply([ANN], "one", "ann", first=True)
     told = presence.version
-    presence.release("one", until=3)
+    presence.release("one", now=3)
     assert not presence.expire(2.9)
     assert presence.states() == [ANN]
     assert presence.expire(3)
     assert presence.states() == []
-    assert decode_awareness(presence.since(told)) == [ANN._replace(state=None)]
-    assert decode_awareness(presence.since(0)) == []
+    assert decode_awareness(presence.since(told).update) == [ANN._replace(state=None)]
+    assert decode_awareness(presence.since(0).update) == []
 
 
 def test_who_comes_back_in_time_has_not_been_away() -> None:
-    presence = Presence()
+    presence = Presence(NO_GRACE)
     presence.apply([ANN], "one", "ann", first=True)
-    presence.release("one", until=3)
+    presence.release("one", now=3)
     assert not presence.apply([ANN], "two", "ann", first=True)
     assert not presence.expire(10)
     assert presence.states() == [ANN]
-    presence.release("two", until=20)
+    presence.release("two", now=20)
     assert presence.expire(20)
 
 
 def test_who_only_repeats_what_it_heard_does_not_take_it_over() -> None:
-    presence = Presence()
+    presence = Presence(NO_GRACE)
     presence.apply([ANN], "one", "ann", first=True)
-    presence.release("one", until=3)
+    presence.release("one", now=3)
     presence.apply([ANN], "two", "ann")
     assert presence.expire(3)
 
 
 def test_who_comes_back_too_late_is_shown_to_those_who_come_later() -> None:
-    presence = Presence()
+    presence = Presence(NO_GRACE)
     presence.apply([ANN], "one", "ann", first=True)
-    presence.release("one", until=3)
+    presence.release("one", now=3)
     presence.expire(3)
     assert not presence.apply([ANN], "three", "bob")  # an echo
     assert presence.apply([ANN], "two", "ann", first=True)
@@ -64,7 +66,7 @@ def test_who_comes_back_too_late_is_shown_to_those_who_come_later() -> None:
 
 
 def test_states_are_bounded() -> None:
-    presence = Presence(states_max=5, per_owner_max=3)
+    presence = Presence(PresenceLimits(states_max=5, per_connection_max=3, grace_s=0))
     for client in range(1, 10):
         presence.apply([Awareness(client, 1, "1")], "one", None)
     assert [state.client for state in presence.states()] == [1, 2, 3]
@@ -89,14 +91,14 @@ def test_states_are_bounded() -> None:
 def test_whoever_is_told_now_and_then_knows_who_is_there(
     told: list[tuple[int, int, int, str | None]], often: int
 ) -> None:
-    presence, known, version = Presence(), dict[int, Awareness](), 0
+    presence, known, version = Presence(NO_GRACE), dict[int, Awareness](), 0
     for index, (owner, client, clock, state) in enumerate(told):
         presence.apply([Awareness(client, clock, state)], owner, None)
         if index % often == 0:
-            for news in decode_awareness(presence.since(version)):
+            for news in decode_awareness(presence.since(version).update):
                 known[news.client] = news
             version = presence.version
-    for news in decode_awareness(presence.since(version)):
+    for news in decode_awareness(presence.since(version).update):
         known[news.client] = news
     there = {client: state for client, state in known.items() if state.state is not None}
     assert there == {state.client: state for state in presence.states()}

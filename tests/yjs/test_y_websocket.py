@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from crdtsync import Document, List, Map, Record, Replica, RichText, Table, Text
-from crdtsync.server import MemoryBackend, SqliteBackend
+from crdtsync.server import MemoryBackend, PresenceLimits, ServerLimits, SqliteBackend
 from crdtsync.server.access import Level, PatternPolicy, Rule
-from crdtsync.server.yjs import YjsLimits
 from tests.server.yjs.harness import until
 from tests.yjs.server import running, serving
 
@@ -245,8 +244,8 @@ async def test_a_client_that_was_off_line_and_a_server_that_was_killed_lose_noth
 
 
 async def test_presence_is_shown_and_goes(peer):
-    limits = YjsLimits(presence_grace_s=0.3)
-    async with serving(MemoryBackend(), yjs_limits=limits) as server:
+    limits = ServerLimits(presence=PresenceLimits(grace_s=0.3))
+    async with serving(MemoryBackend(), limits=limits) as server:
         await peer.run(
             """
             const a = join(url, 'p'), b = join(url, 'p')
