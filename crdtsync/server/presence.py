@@ -172,9 +172,12 @@ class Presence:
 
         Tell whether anything has changed.
 
-        Its states are not counted by itself, but here, so that a Yjs client takes the next one for
-        newer in any case: also if the replica, or the server, was started again. So they count
-        milliseconds, of which there are always more than states.
+        Two connections may be the same replica: the one that showed something last is seen, and
+        only that one hides it.
+
+        States are counted here, so that a Yjs client takes the next one for newer in any case: also
+        if the replica, or the server, was started again. So they count milliseconds, of which there
+        are always more than states.
 
         Args:
             client: the replica.
@@ -185,7 +188,7 @@ class Presence:
         """
         version = self.version
         held = self._held.get(client)
-        if state is not None or (held is not None and held.state is not None):
+        if state is not None or (held is not None and held.owner == owner):
             clock = now_ms if held is None else max(now_ms, held.clock + 1)
             self._put(client, min(clock, CLOCK_MAX), state, owner, user)
         return self._tell(version)

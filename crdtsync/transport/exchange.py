@@ -93,7 +93,7 @@ class Exchange:
         server: the name by which we know the server.
         documents: names of those to follow; None: all that the replica has or gets.
         publish: is told what the application should know.
-        presences: what is shown of us, and seen of others.
+        presences: those of the connection; new ones by default.
 
     Attributes:
         followers: what is known of each document.
@@ -102,6 +102,7 @@ class Exchange:
         standing: what the server has said that we are to it.
         expires: Unix time, by our clock, by which a fresh token must have come; None: never.
         mended: how many logs were mended.
+        presences: what is shown of us, and seen of others.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Exchange:
         self._protocol = protocol
         self._documents = None if documents is None else frozenset(documents)
         self._publish = publish
-        self._presences = presences or Presences(replica.owns)
+        self.presences = presences or Presences(replica.owns)
         self._epoch = b""
         self._touched: dict[str, None] = {}  # documents that are new or have grown
         self._checks: dict[str, None] = {}  # documents to be checked
@@ -288,7 +289,7 @@ class Exchange:
         elif isinstance(event, Failed):
             self._on_failed(event)
         elif isinstance(event, Shown):
-            self._presences.hear(event)
+            self.presences.hear(event)
         else:
             self._hear(event)
 
@@ -316,7 +317,7 @@ class Exchange:
             self._compare_clocks()
             for name in self._replica.names() if self._documents is None else self._documents:
                 self.touch(name)
-            for name in self._presences.named():
+            for name in self.presences.named():
                 self.touch(name)
         elif isinstance(event, Ping):
             self._protocol.pong(event.nonce, int(_now().timestamp() * 1000))
@@ -362,7 +363,7 @@ class Exchange:
         self._dirty.add(event.document)
         self._queue_check(event.document)
         self._pushes.setdefault(event.document)
-        self._presences.begin(event.document)
+        self.presences.begin(event.document)
 
     def _on_failed(self, event: Failed) -> None:
         name = event.document
@@ -465,7 +466,7 @@ class Exchange:
                 self._pushes.setdefault(name)
         if not self._is_active and not self._touched and self._named:
             self._report()
-        for name, state, watching in self._presences.take():
+        for name, state, watching in self.presences.take():
             if self._protocol.is_live(name):  # else when it is
                 self._protocol.show(name, state, watching=watching)
         for name in list(islice(self._checks, DOCUMENTS_PER_BLOCK)):
@@ -550,7 +551,7 @@ class Exchange:
         """
         if self.welcomed and not self._protocol.closed:
             self._report()
-            for name in self._presences.named():
+            for name in self.presences.named():
                 if self._protocol.is_live(name):
                     self._protocol.show(name, None, watching=False)
 
@@ -686,7 +687,7 @@ class Exchange:
         follower = self.followers[name]
         follower.failure = (code, reason)
         follower.live = False
-        self._presences.lose(name)
+        self.presences.lose(name)
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
 
 
