@@ -1,5 +1,7 @@
 """Presence: the last state of each client, changed by its own connection only."""
 
+import json
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,6 +65,53 @@ def test_who_comes_back_too_late_is_shown_to_those_who_come_later() -> None:
     assert not presence.apply([ANN], "three", "bob")  # an echo
     assert presence.apply([ANN], "two", "ann", first=True)
     assert presence.states() == [ANN]
+
+
+def test_each_state_of_a_replica_is_newer_than_all_before_to_a_yjs_client() -> None:
+    presence, clocks = Presence(NO_GRACE), []
+
+    def show(state: str | None, now_ms: int) -> None:
+        presence.show(7, state, "one", "ann", now_ms)
+        [told] = decode_awareness(presence.since(presence.version - 1).update)
+        assert told.state == state
+        clocks.append(told.clock)
+
+    show("{}", 1000)
+    show("{}", 1000)
+    show(None, 900)  # the server's clock was set back
+    show("{}", 900)
+    presence.release("one", 0)
+    presence.expire(0)
+    presence.apply([Awareness(7, 5000, "0")], "eve", "eve")  # nobody is there whose it would be
+    show("{}", 1001)
+    assert clocks == sorted(set(clocks))
+    assert clocks[-1] == 5001
+    assert not presence.apply([Awareness(7, 9000, "0")], "eve", "eve")
+    fresh = Presence(NO_GRACE)  # after a restart
+    fresh.show(7, "{}", "one", "ann", 6000)
+    assert fresh.states()[0].clock > clocks[-1]
+
+
+def test_a_clock_at_its_end_is_one_that_every_client_can_read() -> None:
+    presence = Presence(NO_GRACE)
+    presence.apply([Awareness(7, 2**53 - 1, "0")], "eve", "eve")
+    presence.show(7, "{}", "one", "ann", 1)
+    assert presence.states() == [Awareness(7, 2**53 - 1, "{}")]
+
+
+def test_much_is_told_in_parts_that_make_a_whole() -> None:
+    presence = Presence(NO_GRACE)
+    states = [Awareness(client, 1, json.dumps("x" * 20_000)) for client in range(1, 21)]
+    for state in states:
+        presence.apply([state], state.client, None)
+    presence.apply([Awareness(3, 2, None)], 3, None)
+    told, version, parts = [], 0, 0
+    while version < presence.version:
+        news = presence.since(version)
+        told += decode_awareness(news.update)
+        version, parts = news.upto, parts + 1
+    assert parts > 3
+    assert [state for state in told if state.state] == [s for s in states if s.client != 3]
 
 
 def test_states_are_bounded() -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 
+import anyio
 import pytest
 
 from crdtsync.server import MemoryBackend, PresenceLimits, ServerLimits
-from crdtsync.sync import Shown
+from crdtsync.server.presence import Presence
+from crdtsync.server.showing import Showing
+from crdtsync.sync import Show, Shown
 from tests.server.client import Client, Connect, serving
+from tests.sync.helpers import subscribed
 
 pytestmark = pytest.mark.anyio
 
@@ -32,6 +36,19 @@ def last(client: Client) -> object:
     """Return what the client was told last of replica 1."""
     states = [s for e in client.events if isinstance(e, Shown) for s in e.states]
     return next((s.state for s in reversed(states) if s.client == 1), None)
+
+
+async def test_who_shows_too_much_is_shown_later_and_as_it_is_last():
+    _, server = subscribed("d")
+    presence = Presence()
+    showing = Showing(server, PresenceLimits(states_per_s=10), lambda: (7, "ann"), lambda: None)
+    for at in range(100):
+        showing.hear(Show("d", json.dumps({"at": at}), True), presence)
+    assert 10 <= presence.version < 50
+    showing.release(anyio.current_time() + 10)
+    [state] = presence.states()
+    assert state.state == '{"at": 99}'
+    assert presence.version < 50
 
 
 async def test_the_first_show_is_answered_with_who_is_there():
