@@ -16,7 +16,7 @@ from crdtsync.document.formatting import (
     splice,
 )
 
-__all__ = ["EditableText", "TextStep", "applied", "check_text", "difference"]
+__all__ = ["EditableText", "TextStep", "applied", "check_text", "difference", "place"]
 
 _DIFF_LENGTH_MAX = 2000
 """Above this many characters, an assignment replaces the changed middle as a whole."""
@@ -77,7 +77,7 @@ class EditableText:
             ValueError: the text holds a lone surrogate, which UTF-8 cannot carry; or an attribute
                 is nothing that JSON carries.
         """
-        at = _place(index, len(self))
+        at = place(index, len(self))
         if check_text(text):
             self._stage("insert", [TextStep(at, at, text, json_values(attributes))])
 
@@ -90,14 +90,14 @@ class EditableText:
     def delete(self, start: int, stop: int) -> None:
         """Delete the characters from `start` up to `stop`."""
         length = len(self)
-        start, stop = _place(start, length), _place(stop, length)
+        start, stop = place(start, length), place(stop, length)
         if stop > start:
             self._stage("delete", [TextStep(start, stop, "", {})])
 
     def replace(self, start: int, stop: int, text: str) -> None:
         """Put `text` in place of the characters from `start` up to `stop`."""
         length = len(self)
-        start, stop = _place(start, length), _place(stop, length)
+        start, stop = place(start, length), place(stop, length)
         if check_text(text) or stop > start:
             self._stage("replace", [TextStep(start, max(start, stop), text, {})])
 
@@ -109,7 +109,7 @@ class EditableText:
             TypeError, ValueError: an attribute is nothing that JSON carries.
         """
         length = len(self)
-        start, stop = _place(start, length), _place(stop, length)
+        start, stop = place(start, length), place(stop, length)
         if stop > start and attributes:
             self._stage("format", [TextStep(start, stop, None, json_values(attributes))])
 
@@ -147,7 +147,12 @@ class EditableText:
         return f"{type(self).__name__}({str(self)!r})"
 
 
-def _place(index: SupportsIndex, length: int) -> int:
+def place(index: SupportsIndex, length: int) -> int:
+    """Return an index that does not count from the end.
+
+    Raises:
+        IndexError: there is no such place.
+    """
     at = operator.index(index)
     if at < 0:
         at += length

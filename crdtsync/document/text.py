@@ -9,18 +9,20 @@ GROUP 2016 (YATA, the algorithm of Yjs).
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pycrdt
 
 from crdtsync.document.authors import Authored, authors
-from crdtsync.document.editing import EditableText, TextStep, applied
+from crdtsync.document.editing import EditableText, TextStep, applied, place
 from crdtsync.document.formatting import Runs, read_runs
 from crdtsync.document.handle import Handle
 from crdtsync.document.node import Node
+from crdtsync.document.positions import Positions
 from crdtsync.document.rope import EMBED, Rope
 from crdtsync.errors import ActionError
+from crdtsync.position import Position
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
@@ -55,13 +57,14 @@ class TextEdit:
 class TextNode(Node):
     """State of a text: the CRDT root, and the rope once somebody has read it."""
 
-    __slots__ = ("_foreign", "_root", "_rope", "_subscription")
+    __slots__ = ("_foreign", "_positions", "_root", "_rope", "_subscription")
 
     def __init__(self, path: str, owner: RecordNode) -> None:
         super().__init__(path, owner)
         self._root: pycrdt.Text | None = None
         self._rope: Rope | None = None
         self._foreign = False
+        self._positions: Positions | None = None
         self._subscription: Any = None
 
     @property
@@ -84,14 +87,25 @@ class TextNode(Node):
             self._read()
         return self._foreign
 
+    @property
+    def positions(self) -> Positions:
+        """The positions in the text as it is."""
+        if self._rope is None:
+            self._read()  # from then on changes are followed
+        if self._positions is None:
+            assert self.owner is not None
+            self._positions = Positions(self.owner.view.doc, self.path)
+        return self._positions
+
     def _read(self) -> Rope:
+        self._positions = None
         self._rope, self._foreign = _read(self.root)
         assert self.owner is not None
         self.owner.view.unheard[self] = None
         return self._rope
 
     def clear(self) -> None:
-        self._root = self._rope = self._subscription = None
+        self._root = self._rope = self._subscription = self._positions = None
 
     def plain(self) -> str:
         return str(self.rope)
@@ -119,7 +133,7 @@ class TextNode(Node):
 
     def follow(self, event: Any) -> None:
         """Take over a change from elsewhere."""
-        rope = self._rope
+        rope, self._positions = self._rope, None
         assert self.owner is not None
         self.owner.view.changed[self] = None
         if rope is None:
@@ -134,6 +148,7 @@ class TextNode(Node):
     def write(self, writer: Writer, edit: TextEdit) -> None:
         if not edit.steps:
             return
+        self._positions = None
         if self._subscription is not None:
             assert self.owner is not None
             self.deafen()
@@ -261,6 +276,59 @@ class Text(Handle[TextNode], EditableText):
         assert self._node.owner is not None
         return list(authors(self._node.owner.view.doc, self._node.path, self._live.journal))
 
+    def position(self, index: int) -> Position:
+        """Return the position before a character, which stays there whatever others type.
+
+        At the length of the text it is the position of its end, which stays the end. It can be
+        stored, sent, and shown to the others (`Presence.update`); Yjs front ends read it.
+
+        Args:
+            index: of the character; a negative one counts from the end.
+
+        Raises:
+            IndexError: there is no such place.
+            ActionError: the open action has changed the text, or it holds other things than text.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Page(Document):
+        ...     body: Text
+        >>> page = Replica().document(Page, "page")
+        >>> page.body.append("Hello world")
+        >>> cursor = page.body.position(6)
+        >>> page.body.insert(0, "😀 ")
+        >>> page.body.index(cursor)
+        8
+        """
+        self._check_settled()
+        return self._node.positions.at(place(index, len(self)))
+
+    def index(self, position: bytes | Mapping[str, Any]) -> int | None:
+        """Return where a position is now.
+
+        Where the character at which it stood is deleted, it is where that was.
+
+        Args:
+            position: as `position` has returned it, or as it stands in what a client shows, or as
+                Yjs encodes relative positions.
+
+        Returns:
+            The index; None if the position is none, or of another text, or at a character that has
+            not come yet.
+
+        Raises:
+            ActionError: the open action has changed the text, or it holds other things than text.
+        """
+        self._check_settled()
+        return self._node.positions.index(position)
+
+    def _check_settled(self) -> None:
+        edit: TextEdit | None = self._edit()
+        if edit is not None and edit.steps:
+            raise ActionError(
+                f"text {self._node.path!r} is being changed: ask for positions after the action"
+            )
+        self._check_native()
+
     def _runs(self) -> Runs:
         edit: TextEdit | None = self._edit()
         runs = read_runs(self._node.root.diff())
@@ -269,12 +337,15 @@ class Text(Handle[TextNode], EditableText):
         return runs
 
     def _stage(self, name: str, steps: list[TextStep]) -> None:
+        self._check_native()
+        edit = TextEdit()
+        for step in steps:
+            edit.add(step)
+        self._live.edit(name, self._node, edit, TextEdit.extend)
+
+    def _check_native(self) -> None:
         if self._node.foreign:
             raise ActionError(
                 f"text {self._node.path!r} holds other things than text, so that no place in it "
                 "is sure: keep the text in a field of another name"
             )
-        edit = TextEdit()
-        for step in steps:
-            edit.add(step)
-        self._live.edit(name, self._node, edit, TextEdit.extend)

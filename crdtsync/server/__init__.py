@@ -26,7 +26,7 @@ from crdtsync.server.backend import Added, Appended, Backend, Row, State, Stored
 from crdtsync.server.backends import MemoryBackend, SqliteBackend
 from crdtsync.server.erasures import Erasure
 from crdtsync.server.hub import Hub
-from crdtsync.server.limits import ConnectionLimits, ServerLimits
+from crdtsync.server.limits import ConnectionLimits, PresenceLimits, ServerLimits
 from crdtsync.server.policy import Candidate, ConnectionPolicy, LeastValuable
 from crdtsync.server.records import ConnectionRecord, KnownConnection
 from crdtsync.server.serve import serve
@@ -45,6 +45,7 @@ __all__ = [
     "KnownConnection",
     "LeastValuable",
     "MemoryBackend",
+    "PresenceLimits",
     "Row",
     "ServerLimits",
     "SqliteBackend",

@@ -19,6 +19,7 @@ from crdtsync.proof import Prover
 from crdtsync.server.backend import Added, Backend, Row, SnapshotInfo, State
 from crdtsync.server.batch import Batch, BatchCache, fitting
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.presence import Presence
 from crdtsync.server.timekeeper import Timekeeper
 from crdtsync.server.views import DocumentView
 
@@ -52,6 +53,7 @@ class Channel:
         hot_entries: entries above the snapshot, as far as known.
         hot_bytes: bytes of these.
         view: what it holds, for policies that ask.
+        presence: who is in it.
         firsts: the first entries of logs that were pushed to, for their keys.
         prover: tells whether what is pushed is proved to be its authors'.
     """
@@ -68,6 +70,7 @@ class Channel:
         self.hot_bytes = 0
         self.users = 0
         self.view = DocumentView(document)
+        self.presence = Presence(limits.presence)
         self.firsts: dict[int, Entry] = {}
         self.prover = Prover(self.firsts.get)
         self._backend = backend
@@ -270,6 +273,11 @@ class Channels:
             self.leave(channel)
             raise
         return channel
+
+    def check(self, now: float) -> None:
+        """Look at the clock."""
+        for channel in list(self._channels.values()):
+            channel.presence.expire(now)
 
     def leave(self, channel: Channel, *, unused: bool = False) -> None:
         """Give a channel back; the last one to do so closes it.

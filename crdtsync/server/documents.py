@@ -23,13 +23,14 @@ from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channels
 from crdtsync.server.intake import check_logs, check_marks, failure_code, read_push
 from crdtsync.server.limits import ServerLimits
+from crdtsync.server.showing import Showing
 from crdtsync.server.subscription import Subscription, subscribe
 from crdtsync.server.throttle import Throttle
-from crdtsync.sync import Check, Push, ServerProtocol, Subscribe, Unsubscribe
+from crdtsync.sync import Check, Push, ServerProtocol, Show, Subscribe, Unsubscribe
 
 __all__ = ["DocumentFrame", "Documents"]
 
-DocumentFrame: TypeAlias = Subscribe | Push | Check | Unsubscribe
+DocumentFrame: TypeAlias = Subscribe | Push | Check | Show | Unsubscribe
 
 _HEAD_BYTES = 64  # one head in a frame, at the most
 _ENDED_MAX = 64  # subscriptions that have ended and still stand in the queue
@@ -48,6 +49,7 @@ class Documents:
         channels: the server's documents.
         limits: how much at a time.
         bench: judges what the client does.
+        showing: shows who is there.
         wake: called when there is something to send.
         room: waits until the client has taken enough of its answers to be given more.
         moved: is told of each document that is followed, and how far it is held; None: no more.
@@ -59,6 +61,7 @@ class Documents:
         channels: Channels,
         limits: ServerLimits,
         bench: Bench,
+        showing: Showing,
         wake: Callable[[], None],
         room: Callable[[], Awaitable[None]],
         moved: Callable[[str, Subscription | None], None],
@@ -68,6 +71,7 @@ class Documents:
         self._backend = channels.backend
         self._limits = limits
         self._bench = bench
+        self._showing = showing
         self._wake = wake
         self._room = room
         self._moved = moved
@@ -128,6 +132,8 @@ class Documents:
                     await self._guarded(document, self._subscribe, frame)
                 elif isinstance(frame, Check):
                     await self._check(frame)
+                elif isinstance(frame, Show):
+                    await self._show(frame)
                 else:
                     self._drop(document)
                     self._moved(document, None)
@@ -268,6 +274,12 @@ class Documents:
             channel = subscription.channel
             self._protocol.heads(asked.document, channel.heads, asked.nonce, offset=channel.offset)
 
+    async def _show(self, asked: Show) -> None:
+        await checkpoint()
+        subscription = self._subscriptions.get(asked.document)
+        if subscription is not None:
+            self._showing.hear(asked, subscription.channel.presence)
+
     async def _read(self, subscription: Subscription) -> None:
         frame = await subscription.read(self._backend, self._limits.wire.frame_bytes_max)
         if not subscription.live:
@@ -310,6 +322,7 @@ class Documents:
         subscription = self._subscriptions.pop(document, None)
         if subscription is not None:
             subscription.end()
+            self._showing.end(document)
             self._channels.leave(subscription.channel)
 
     def _fail(self, document: str, code: str, error: CrdtSyncError) -> None:

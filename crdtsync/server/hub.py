@@ -249,7 +249,10 @@ class Hub:
     async def _keep_time(self) -> None:
         wire = self.limits.wire
         shortest = min(
-            wire.handshake_timeout_s, wire.silence_timeout_s, self.limits.close_timeout_s
+            wire.handshake_timeout_s,
+            wire.silence_timeout_s,
+            self.limits.close_timeout_s,
+            self.limits.presence.grace_s,
         )
         interval = min(shortest / 4, _CHECK_INTERVAL_MAX_S)
         while True:
@@ -257,6 +260,7 @@ class Hub:
             now = anyio.current_time()
             for session in self._sessions:
                 session.check(now)
+            self.channels.check(now)
             await _guarded(self.connections.flush, "cursors cannot be written down")
             await _guarded(self._end_unwanted, "it cannot be seen who is to be let go")
             await _guarded(self._erase_due, "something is to be erased, and cannot be")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from crdtsync.limits import Limits
 from crdtsync.sync import WireLimits
 
-__all__ = ["ConnectionLimits", "ServerLimits"]
+__all__ = ["ConnectionLimits", "PresenceLimits", "ServerLimits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,29 @@ class ConnectionLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class PresenceLimits:
+    """What it may cost that clients show themselves to each other.
+
+    Attributes:
+        states_max: clients that may be shown as present in one document.
+        per_connection_max: of these, how many one connection of Yjs clients may show.
+        documents_max: documents in which one replica may watch and show itself; in more of them it
+            does neither.
+        grace_s: how long who is cut off counts as present.
+        bytes_per_s: what one replica may show, in all documents; faster, and others see only the
+            last of several states, and later.
+        states_per_s: states that it may show, likewise.
+    """
+
+    states_max: int = 10_000
+    per_connection_max: int = 64
+    documents_max: int = 256
+    grace_s: float = 4
+    bytes_per_s: int = 64 * 1024
+    states_per_s: int = 50
+
+
+@dataclass(frozen=True, slots=True)
 class ServerLimits:
     """What all clients together, and each of them, may cost the server.
 
@@ -49,6 +72,7 @@ class ServerLimits:
         wire: what one connection may send.
         entry: what one entry may be.
         connection: how many connections are active, and what is kept for them.
+        presence: what it may cost that clients show themselves to each other.
         connections_max: connections at once; more are told to come back later.
         logs_max: logs in one document, so that its heads always fit into one frame.
         memory_bytes_max: what may wait to be sent to all connections together; with more, new
@@ -72,6 +96,7 @@ class ServerLimits:
     wire: WireLimits = field(default_factory=WireLimits)
     entry: Limits = field(default_factory=Limits)
     connection: ConnectionLimits = field(default_factory=ConnectionLimits)
+    presence: PresenceLimits = field(default_factory=PresenceLimits)
     connections_max: int = 10_000
     logs_max: int = 10_000
     memory_bytes_max: int = 512 * 1024 * 1024

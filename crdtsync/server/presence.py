@@ -2,23 +2,35 @@
 
 Nothing of it is stored. Each state belongs to the connection that announced it, and no other one
 can change or remove it; when the connection ends, it is removed after a moment, in which the same
-client may come back without having been away in anybody's eyes.
+client may come back without having been away in anybody's eyes. There is one presence for each
+document, alike for replicas and for Yjs clients.
 
 Whoever tells others remembers one number: the version up to which they have been told. `since`
-encodes what they lack, once for all who lack the same. So a slow reader costs nothing but being
+returns what they lack, once for all who lack the same. So a slow reader costs nothing but being
 told later, and of many states of one client it gets the last.
 
-Read next: `crdtsync.sync.awareness` (states, and their bytes).
+Read next: `crdtsync.sync.awareness` (states, and their bytes),
+`crdtsync.server.showing` (replicas).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
-from crdtsync.sync.awareness import Awareness, encode_awareness
+from crdtsync.server.limits import PresenceLimits
+from crdtsync.sync.awareness import (
+    CLOCK_MAX,
+    SEEN_LENGTH_MAX,
+    Awareness,
+    Sighting,
+    encode_awareness,
+)
 
-__all__ = ["Presence"]
+__all__ = ["News", "Presence"]
+
+_NEWS_LENGTH = 64 * 1024  # characters after which news are told in parts
 
 
 @dataclass(slots=True)
@@ -28,18 +40,47 @@ class _Held:
     owner: Hashable | None  # the connection; None for one that is gone
     user: str | None
     version: int
-    until: float | None = None  # when it is removed, if its connection has ended
+
+
+class News:
+    """What has changed between two versions.
+
+    Args:
+        states: of the clients that have changed, with their users.
+        upto: the later version.
+
+    Attributes:
+        upto: the later version.
+    """
+
+    def __init__(self, states: list[tuple[Awareness, str | None]], upto: int) -> None:
+        self.upto = upto
+        self._states = states
+
+    @cached_property
+    def update(self) -> bytes:
+        """What Yjs clients are told: an awareness update."""
+        return encode_awareness(state for state, _ in self._states)
+
+    @cached_property
+    def sightings(self) -> tuple[Sighting, ...]:
+        """What replicas are told. States that are too large for them are left out."""
+        return tuple(
+            Sighting(client, state, user)
+            for (client, _, state), user in self._states
+            if len(state or "") <= SEEN_LENGTH_MAX
+        )
 
 
 class Presence:
     """The states of one document.
 
     Args:
-        states_max: how many are kept; of those who are gone, the last ones.
-        per_owner_max: how many one connection may announce.
+        limits: how many, and for how long.
 
     Attributes:
         version: rises with every change.
+        watchers: called after every change; must return at once.
 
     >>> presence = Presence()
     >>> presence.apply([Awareness(7, 1, '{"name":"ann"}')], owner="connection 1", user="ann")
@@ -50,13 +91,14 @@ class Presence:
     [Awareness(client=7, clock=1, state='{"name":"ann"}')]
     """
 
-    def __init__(self, *, states_max: int = 10_000, per_owner_max: int = 64) -> None:
+    def __init__(self, limits: PresenceLimits | None = None) -> None:
+        self.limits = limits or PresenceLimits()
         self.version = 0
-        self._states_max = states_max
-        self._per_owner_max = per_owner_max
-        self._held: dict[int, _Held] = {}
+        self.watchers: set[Callable[[], None]] = set()
+        self._held: dict[int, _Held] = {}  # in the order of their versions
         self._owned: dict[Hashable, set[int]] = {}
-        self._encoded: dict[int, bytes] = {}
+        self._leaving: dict[int, float] = {}  # when they are removed: their connection has ended
+        self._news: dict[int, News] = {}
 
     def states(self) -> list[Awareness]:
         """Return the states of those who are there."""
@@ -66,16 +108,28 @@ class Presence:
             if held.state is not None
         ]
 
-    def since(self, version: int) -> bytes:
-        """Return what has changed after a version, as an awareness update."""
-        found = self._encoded.get(version)
+    def since(self, version: int) -> News:
+        """Return what has changed after a version; if that is much, the first part of it."""
+        found = self._news.get(version)
         if found is None:
-            found = self._encoded[version] = encode_awareness(
-                Awareness(client, held.clock, held.state)
-                for client, held in self._held.items()
-                if held.version > version and (version or held.state is not None)
-            )
+            found = self._news[version] = self._since(version)
         return found
+
+    def _since(self, version: int) -> News:
+        changed: list[tuple[int, _Held]] = []
+        for client, held in reversed(self._held.items()):
+            if held.version <= version:
+                break
+            changed.append((client, held))
+        states: list[tuple[Awareness, str | None]] = []
+        length = 0
+        for client, held in reversed(changed):
+            if version or held.state is not None:
+                length += len(held.state or "")
+                states.append((Awareness(client, held.clock, held.state), held.user))
+                if length >= _NEWS_LENGTH:
+                    return News(states, held.version)
+        return News(states, self.version)
 
     def apply(
         self,
@@ -85,7 +139,7 @@ class Presence:
         *,
         first: bool = False,
     ) -> bool:
-        """Take in what a connection says; tell whether anything has changed.
+        """Take in what a connection of Yjs clients says; tell whether anything has changed.
 
         What it says of others is passed over: clients repeat what they have heard.
 
@@ -109,31 +163,63 @@ class Presence:
                     self._put(client, clock, state, owner, user)
                 elif clock == held.clock and state is not None and held.state is not None:
                     self._own(client, held, owner)
-        return self.version != version
+        return self._tell(version)
 
-    def release(self, owner: Hashable, until: float) -> None:
-        """Take note that a connection has ended: its states are removed at a time."""
+    def show(
+        self, client: int, state: str | None, owner: Hashable, user: str | None, now_ms: int
+    ) -> bool:
+        """Take in what a replica shows of itself, which has proved that it is that replica.
+
+        Tell whether anything has changed.
+
+        Two connections may be the same replica: the one that showed something last is seen, and
+        only that one hides it.
+
+        States are counted here, so that a Yjs client takes the next one for newer in any case: also
+        if the replica, or the server, was started again. So they count milliseconds, of which there
+        are always more than states.
+
+        Args:
+            client: the replica.
+            state: a JSON text; None: nothing any more.
+            owner: the connection.
+            user: whose it is.
+            now_ms: Unix time in milliseconds.
+        """
+        version = self.version
+        held = self._held.get(client)
+        if state is not None or (held is not None and held.owner == owner):
+            clock = now_ms if held is None else max(now_ms, held.clock + 1)
+            self._put(client, min(clock, CLOCK_MAX), state, owner, user)
+        return self._tell(version)
+
+    def release(self, owner: Hashable, now: float) -> None:
+        """Take note that a connection has ended: its states are removed after a moment."""
         for client in self._owned.get(owner, ()):
-            self._held[client].until = until
+            self._leaving[client] = now + self.limits.grace_s
 
     def expire(self, now: float) -> bool:
         """Remove the states whose time has come; tell whether there were any."""
-        late = [
-            (client, held)
-            for owned in self._owned.values()
-            for client in owned
-            if (held := self._held[client]).until is not None and held.until <= now
-        ]
-        for client, held in late:
+        version = self.version
+        for client in [client for client, until in self._leaving.items() if until <= now]:
+            held = self._held[client]
             # With the same clock: the client, if it comes back, has not counted on.
             self._put(client, held.clock, None, held.owner, held.user)
-        return bool(late)
+        return self._tell(version)
+
+    def _tell(self, version: int) -> bool:
+        if self.version == version:
+            return False
+        for watcher in list(self.watchers):
+            watcher()
+        return True
 
     def _put(
         self, client: int, clock: int, state: str | None, owner: Hashable, user: str | None
     ) -> None:
         owned = self._owned.get(owner, set())
-        if state is not None and client not in owned and len(owned) >= self._per_owner_max:
+        full = len(owned) >= self.limits.per_connection_max
+        if state is not None and client not in owned and full:
             return
         held = self._held.pop(client, None)
         if held is not None:
@@ -141,11 +227,11 @@ class Presence:
         if state is not None:
             self._owned.setdefault(owner, set()).add(client)
         self.version += 1
-        self._encoded.clear()
+        self._news.clear()
         # Put behind the others, so that those who are gone longest stand first.
         kept = None if state is None else owner
         self._held[client] = _Held(clock, state, kept, user, self.version)
-        if len(self._held) > self._states_max:
+        if len(self._held) > self.limits.states_max:
             gone = (each for each, held in self._held.items() if held.state is None)
             self._drop(next(gone, next(iter(self._held))))
 
@@ -155,9 +241,10 @@ class Presence:
     def _own(self, client: int, held: _Held, owner: Hashable) -> None:
         self._disown(client, held)
         self._owned.setdefault(owner, set()).add(client)
-        held.owner, held.until = owner, None
+        held.owner = owner
 
     def _disown(self, client: int, held: _Held) -> None:
+        self._leaving.pop(client, None)
         owned = self._owned.get(held.owner)
         if owned is not None:
             owned.discard(client)

@@ -41,6 +41,7 @@ from crdtsync.server.limits import ServerLimits
 from crdtsync.server.memory import Memory
 from crdtsync.server.queries import Queries
 from crdtsync.server.records import ConnectionRecord
+from crdtsync.server.showing import Showing
 from crdtsync.server.subscription import Subscription
 from crdtsync.server.tags import Tags
 from crdtsync.sync import (
@@ -54,6 +55,7 @@ from crdtsync.sync import (
     Push,
     Select,
     ServerProtocol,
+    Show,
     Standing,
     State,
     Subscribe,
@@ -127,8 +129,16 @@ class Session:
             lambda: None if self._protocol.hello is None else self._protocol.hello.key,
             believes=host.door.believes,
         )
+        self._showing = Showing(self._protocol, limits.presence, self._who, self._wake)
         self._documents = Documents(
-            self._protocol, host.channels, limits, bench, self._wake, self._room, self._moved
+            self._protocol,
+            host.channels,
+            limits,
+            bench,
+            self._showing,
+            self._wake,
+            self._room,
+            self._moved,
         )
         self._queries = Queries(self._protocol, host.catalog, limits, bench, host.tags, self._wake)
         self._sending = anyio.CancelScope()
@@ -249,6 +259,7 @@ class Session:
             self.stop("timeout", f"silent for {wire.silence_timeout_s:g} s", retry=True)
         else:
             self._documents.release(now)
+            self._showing.release(now)
             if self._documents.ready:
                 self._wake()  # it may have waited for memory that others used
 
@@ -287,7 +298,7 @@ class Session:
         documents: dict[str, list[DocumentFrame]] = {}
         advances: list[Advance] = []
         for frame in frames:
-            if isinstance(frame, Subscribe | Push | Check | Unsubscribe):
+            if isinstance(frame, Subscribe | Push | Check | Show | Unsubscribe):
                 documents.setdefault(frame.document, []).append(frame)
             elif isinstance(frame, Advance):
                 advances.append(frame)  # they speak of what was subscribed before
@@ -312,6 +323,10 @@ class Session:
     def _known_identity(self) -> Identity:
         assert self._identity is not None, "nothing is judged before somebody is let in"
         return self._identity
+
+    def _who(self) -> tuple[int, str | None]:
+        assert self.replica is not None, "nothing is shown before somebody is let in"
+        return self.replica, self._known_identity().user
 
     async def _hear(self, frame: Frame) -> None:
         """Deal with a frame that concerns no document."""
@@ -409,6 +424,9 @@ class Session:
             ready = self._documents.ready and not self._host.memory.full
             if ready:
                 await self._documents.fill(may_read=not self._outbox)
+                self._collect()
+            if not self._outbox:
+                self._showing.tell()
                 self._collect()
             if self._outbox:
                 payloads, self._outbox = self._outbox, []

@@ -12,19 +12,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from crdtsync.errors import RemoteProtocolError
 from crdtsync.identity import REPLICA_ID_MAX
 from crdtsync.update.encoding import Source, encoded
 
-__all__ = ["NOBODY", "Awareness", "decode_awareness", "encode_awareness"]
+__all__ = [
+    "CLOCK_MAX",
+    "NOBODY",
+    "SEEN_LENGTH_MAX",
+    "STATE_LENGTH_MAX",
+    "Awareness",
+    "Sighting",
+    "check_state",
+    "decode_awareness",
+    "encode_awareness",
+]
 
 _GONE = "null"
-_CLOCK_MAX = 2**53
+CLOCK_MAX = 2**53 - 1
+"""What JavaScript counts exactly."""
 
 NOBODY = b"\0"
 """An awareness update without a state."""
+STATE_LENGTH_MAX = 16 * 1024
+"""Characters of the state that a replica shows of itself."""
+SEEN_LENGTH_MAX = 64 * 1024
+"""Characters of a state that a replica is told. Larger ones stay among Yjs clients."""
 
 
 class Awareness(NamedTuple):
@@ -39,6 +54,20 @@ class Awareness(NamedTuple):
     client: int
     clock: int
     state: str | None
+
+
+class Sighting(NamedTuple):
+    """What a replica is told of one client.
+
+    Attributes:
+        client: its CRDT id.
+        state: JSON text; None if it is gone.
+        user: whose it is, as the server knows.
+    """
+
+    client: int
+    state: str | None
+    user: str | None
 
 
 def encode_awareness(states: Iterable[Awareness]) -> bytes:
@@ -80,18 +109,27 @@ def decode_awareness(
 
 def _state(source: Source, bytes_max: int) -> Awareness:
     client, clock = source.number(), source.number()
-    if client > REPLICA_ID_MAX or clock > _CLOCK_MAX:
+    if client > REPLICA_ID_MAX or clock > CLOCK_MAX:
         raise ValueError("a number too large for JavaScript")
     data = source.blob()
     if len(data) > bytes_max:
         raise ValueError(f"a state of {len(data):,} bytes, more than {bytes_max:,}")
     text = data.decode()
-    # Every other client parses it, and one that fails may fail altogether.
+    return Awareness(client, clock, None if check_state(text) is None else text)
+
+
+def check_state(text: str) -> Any:
+    """Return what a state says, once it is sure that every other client can parse it.
+
+    One that cannot may fail altogether.
+
+    Raises:
+        ValueError: it is no JSON, or nests too deeply.
+    """
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        return json.loads(text, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("a state that nests too deeply") from None
-    return Awareness(client, clock, None if value is None else text)
 
 
 def _no_constant(name: str) -> NoReturn:

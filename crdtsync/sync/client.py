@@ -46,6 +46,8 @@ from crdtsync.sync.frames import (
     Renewed,
     Select,
     Selected,
+    Show,
+    Shown,
     SnapshotPart,
     Standing,
     Subscribe,
@@ -74,8 +76,8 @@ class ClientProtocol(Endpoint):
     """One connection, seen from the client.
 
     Events that `receive` returns: Challenge, Welcome, Standing, Subscriptions, Subscribed,
-    SnapshotPart, Entries, Complete, Receipt, Heads, Failed, Selected, Ping, Pong, Renewed, Goodbye,
-    Unknown.
+    SnapshotPart, Entries, Complete, Receipt, Heads, Failed, Selected, Shown, Ping, Pong, Renewed,
+    Goodbye, Unknown.
     For each Entries and SnapshotPart `returned(frame.size)` is due once it is stored.
     """
 
@@ -211,6 +213,18 @@ class ClientProtocol(Endpoint):
         self._checks[nonce] = document
         return nonce
 
+    def show(self, document: str, state: str | None, *, watching: bool = True) -> None:
+        """Show something of us to the others in a live document.
+
+        Args:
+            document: its name.
+            state: a JSON object; None: nothing.
+            watching: whether we are to be told who is there.
+        """
+        if not self.is_live(document):
+            raise LocalProtocolError(f"document {document!r} is not subscribed")
+        self._send(Show(document, state, watching))
+
     def _accept(self, frame: Frame) -> list[Frame]:
         if isinstance(frame, Goodbye):
             self._state = State.CLOSED
@@ -235,7 +249,7 @@ class ClientProtocol(Endpoint):
             asked = self._checks.pop(frame.nonce, None) == frame.document
             relevant = self.is_live(frame.document) and (asked or frame.nonce == 0)
             return [frame] if relevant else []
-        if isinstance(frame, Complete | Receipt):
+        if isinstance(frame, Complete | Receipt | Shown):
             return [frame] if self.is_live(frame.document) else []
         raise RemoteProtocolError(f"{type(frame).__name__} is not a server's to send now")
 

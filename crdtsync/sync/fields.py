@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from crdtsync.clone import CLONE_ID_BYTES, Resume
-from crdtsync.identity import is_replica_id
+from crdtsync.identity import REPLICA_ID_MAX, is_replica_id
 from crdtsync.limits import Limits
 from crdtsync.log import Cursor, Head
+from crdtsync.sync.awareness import SEEN_LENGTH_MAX, STATE_LENGTH_MAX, Sighting, check_state
 
 __all__ = [
     "CLIENT_ID_BYTES",
@@ -40,7 +41,9 @@ __all__ = [
     "read_refused",
     "read_replica",
     "read_resume",
+    "read_sightings",
     "read_standing",
+    "read_state",
     "read_text",
     "read_versions",
 ]
@@ -216,6 +219,43 @@ def read_refused(value: Any) -> tuple[tuple[int, str], ...]:
             raise ValueError("expected [seq, reason]")
         refused.append((read_positive(item[0]), read_text(item[1])))
     return tuple(refused)
+
+
+def read_state(value: Any) -> str:
+    """Read what a client shows of itself: the JSON text of an object, of bounded length."""
+    if type(value) is not str or len(value) > STATE_LENGTH_MAX:
+        raise ValueError(f"expected a JSON text of at most {STATE_LENGTH_MAX:,} characters")
+    if type(check_state(value)) is not dict:
+        raise ValueError("expected the JSON text of an object")
+    return value
+
+
+def _read_seen(value: Any) -> str:
+    if type(value) is not str or len(value) > SEEN_LENGTH_MAX:
+        raise ValueError(f"expected a JSON text of at most {SEEN_LENGTH_MAX:,} characters")
+    check_state(value)
+    return value
+
+
+def read_sightings(value: Any) -> tuple[Sighting, ...]:
+    """Read `[[client, state, user], …]`."""
+    if type(value) is not list:
+        raise ValueError("expected a list of [client, state, user]")
+    sightings = []
+    for item in value:
+        if type(item) is not list or len(item) != 3:  # noqa: PLR2004 - client, state, user
+            raise ValueError("expected [client, state, user]")
+        client, state, user = item
+        if type(client) is not int or not 0 <= client <= REPLICA_ID_MAX:
+            raise ValueError("expected a CRDT client's id")
+        sightings.append(
+            Sighting(
+                client,
+                None if state is None else _read_seen(state),
+                None if user is None else read_text(user),
+            )
+        )
+    return tuple(sightings)
 
 
 def read_versions(value: Any) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from crdtsync.clone import Resume
 from crdtsync.log import Cursor, Head
+from crdtsync.sync.awareness import Sighting
 
 __all__ = [
     "FATAL_CODES",
@@ -36,6 +37,8 @@ __all__ = [
     "Renewed",
     "Select",
     "Selected",
+    "Show",
+    "Shown",
     "SnapshotPart",
     "Standing",
     "Subscribe",
@@ -362,6 +365,29 @@ class Unsubscribe:
 
 
 @dataclass(frozen=True, slots=True)
+class Show:
+    """Client: show this of me to the others in a document, in place of what I showed before.
+
+    Attributes:
+        document: its name.
+        state: a JSON object; None: nothing, so that I am not there.
+        watching: tell me who is there, from now on. If not, no more.
+    """
+
+    document: str
+    state: str | None
+    watching: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Server: who is in a document now, as far as it is news; and who is so no more."""
+
+    document: str
+    states: tuple[Sighting, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """Server: this document does not go on here; the others do."""
 
@@ -448,5 +474,7 @@ Frame: TypeAlias = (
     | Standing
     | Select
     | Selected
+    | Show
+    | Shown
     | Unknown
 )

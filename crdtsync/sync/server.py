@@ -6,8 +6,8 @@ Rules kept here, for both sides' sake:
 
 - Before Welcome nothing is accepted but one Hello, and a Proof where a Challenge asked for it.
 - A client that speaks no version of ours gets its Goodbye at once.
-- Push, Check and Unsubscribe of a document that is not subscribed have crossed a Failed: they are
-  passed over, and credit for them is given back.
+- Push, Check, Show and Unsubscribe of a document that is not subscribed have crossed a Failed:
+  they are passed over, and credit for them is given back.
 - A client that subscribes to too many documents, or pushes too many entries in one frame, is told.
 
 A driver deals with the frames of one document in their order, so that the answer to a Check speaks
@@ -24,6 +24,7 @@ from types import MappingProxyType
 
 from crdtsync.errors import LocalProtocolError, RemoteProtocolError
 from crdtsync.log import Head
+from crdtsync.sync.awareness import Sighting
 from crdtsync.sync.endpoint import Endpoint, State
 from crdtsync.sync.fields import TEXT_LENGTH_MAX
 from crdtsync.sync.frames import (
@@ -45,6 +46,8 @@ from crdtsync.sync.frames import (
     Renewed,
     Select,
     Selected,
+    Show,
+    Shown,
     Standing,
     Subscribe,
     Subscribed,
@@ -66,8 +69,8 @@ class ServerProtocol(Endpoint):
     """One connection, seen from the server.
 
     Events that `receive` returns: Hello, Proof, Token, Subscribe, Push, Check, Unsubscribe,
-    Advance, Select, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due once
-    its entries are durable, or refused.
+    Advance, Select, Show, Ping, Pong, Goodbye, Unknown. For each Push `returned(push.size)` is due
+    once its entries are durable, or refused.
     """
 
     def __init__(self, limits: WireLimits | None = None) -> None:
@@ -235,6 +238,15 @@ class ServerProtocol(Endpoint):
         """
         self._send(Heads(nonce, document, heads, offset))
 
+    def shown(self, document: str, states: Sequence[Sighting]) -> None:
+        """Say who is in a document, as far as it is news.
+
+        Args:
+            document: its name, which the client follows.
+            states: what is shown.
+        """
+        self._send(Shown(document, tuple(states)))
+
     def failed(self, document: str, code: str, reason: str) -> None:
         """End one document; the others go on."""
         self._subscriptions.pop(document, None)
@@ -260,7 +272,7 @@ class ServerProtocol(Endpoint):
                 self.returned(frame.size)
                 return []
             return [frame]
-        if isinstance(frame, Check):
+        if isinstance(frame, Check | Show):
             return [frame] if frame.document in self._subscriptions else []
         if isinstance(frame, Unsubscribe):
             return [frame] if self._subscriptions.pop(frame.document, None) is not None else []

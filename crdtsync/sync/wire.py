@@ -35,6 +35,8 @@ from crdtsync.sync.frames import (
     Renewed,
     Select,
     Selected,
+    Show,
+    Shown,
     SnapshotPart,
     Standing,
     Subscribe,
@@ -166,6 +168,13 @@ _SCHEMAS: dict[int, _Schema] = {
         code=f.read_text,
         reason=f.read_text,
     ),
+    30: _schema(
+        Show,
+        document=f.read_document,
+        state=f.optional(f.read_state),
+        watching=f.read_bool,
+    ),
+    31: _schema(Shown, document=f.read_document, states=f.read_sightings),
 }
 _TYPES = {schema.make: number for number, schema in _SCHEMAS.items()}
 

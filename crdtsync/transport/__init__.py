@@ -6,6 +6,7 @@
 - `connection` is what an application sees of its client: it tries for ever;
 - `session` is one try, `exchange` what passes in it, `follower` its account of one document;
 - `queries` is what a connection brings, `answer` the order in which a query is answered;
+- `presence` is who else is in a document;
 - `ports` is what they need of a replica, `status` what they tell the application.
 
 The server's side is `crdtsync.server`.
@@ -17,6 +18,7 @@ from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.connection import Connection, Connector, connect
 from crdtsync.transport.listener import Listener, listen
 from crdtsync.transport.messages import MessageFrameStream, MessageStream
+from crdtsync.transport.presence import Peer, Presence, PresenceChange
 from crdtsync.transport.queries import Query
 from crdtsync.transport.status import ConnectionEvent, ConnectionStanding, ConnectionState, Status
 from crdtsync.transport.stream import ByteFrameStream, FrameStream, MemoryFrameStream, memory_pair
@@ -36,6 +38,9 @@ __all__ = [
     "MemoryFrameStream",
     "MessageFrameStream",
     "MessageStream",
+    "Peer",
+    "Presence",
+    "PresenceChange",
     "Query",
     "QueryItem",
     "Status",

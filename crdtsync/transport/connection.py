@@ -12,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 from weakref import WeakSet
 
 import anyio
@@ -32,6 +32,7 @@ from crdtsync.transport.address import parse_url
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.presence import Presence, Presences
 from crdtsync.transport.queries import Queries, Query
 from crdtsync.transport.session import Session
 from crdtsync.transport.status import (
@@ -53,6 +54,15 @@ Connector: TypeAlias = Callable[[], Awaitable[FrameStream]]
 
 _open_connections: WeakSet[Connection] = WeakSet()
 _RETRY_AFTER_MAX_S = 600.0  # a server may ask for patience, not for ever
+
+
+class Named(Protocol):
+    """A document."""
+
+    @property
+    def document_name(self) -> str:
+        """Its name."""
+        ...
 
 
 class Connection:
@@ -83,6 +93,7 @@ class Connection:
         self._refused: RefusedError | None = None
         self._last_proof: datetime.datetime | None = None
         self._standing: Standing | None = None
+        self._presences = Presences(replica.owns)
 
     @property
     def state(self) -> ConnectionState:
@@ -187,6 +198,28 @@ class Connection:
             self._session.wake()
         return Query(answer, self._feed, lambda: self._refused)
 
+    def presence(self, document: str | Named) -> Presence:
+        """Return who is in a document, and show there what we want to show.
+
+        It is the same object each time, until it is closed, and lives as long as the connection.
+        From the first time on the server tells us who is there.
+
+        Args:
+            document: it, or its name.
+
+        Raises:
+            LocalProtocolError: the connection does not synchronize this document, or was left.
+        """
+        name = document if isinstance(document, str) else document.document_name
+        if self._state == "closed":
+            raise LocalProtocolError("the connection was closed by leaving its context")
+        if not self._queries.is_wanted(name):
+            raise LocalProtocolError(f"this connection does not synchronize document {name!r}")
+        presence = self._presences.of(name)
+        if self._session is not None:
+            self._session.touch(name)
+        return presence
+
     def events(self) -> AsyncIterator[ConnectionEvent]:
         """Return an iterator over what happens from now on. It ends with the connection."""
         return self._feed.listen()
@@ -221,6 +254,7 @@ class Connection:
             token=self._token,
             queries=self._queries,
             feed=self._feed,
+            presences=self._presences,
         )
 
         def welcomed() -> None:
@@ -280,6 +314,7 @@ class Connection:
 
     def _leave(self) -> None:
         self._enter("closed", self._error)
+        self._presences.close()
         self._feed.close()
 
     def _names(self) -> Iterable[str]:

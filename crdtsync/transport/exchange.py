@@ -50,6 +50,7 @@ from crdtsync.sync.frames import (
     Receipt,
     Renewed,
     Selected,
+    Shown,
     SnapshotPart,
     Standing,
     Subscribed,
@@ -58,6 +59,7 @@ from crdtsync.sync.frames import (
 )
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.presence import Presences
 from crdtsync.transport.queries import Queries
 from crdtsync.transport.status import ConnectionEvent
 from crdtsync.transport.turns import Turns
@@ -94,6 +96,7 @@ class Exchange:
         server: the name by which we know the server.
         queries: what to follow, and what is asked about it.
         publish: is told what the application should know.
+        presences: those of the connection; new ones by default.
 
     Attributes:
         followers: what is known of each document.
@@ -102,6 +105,7 @@ class Exchange:
         standing: what the server has said that we are to it.
         expires: Unix time, by our clock, by which a fresh token must have come; None: never.
         mended: how many logs were mended.
+        presences: what is shown of us, and seen of others.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class Exchange:
         server: str,
         queries: Queries,
         publish: Callable[[ConnectionEvent], None],
+        presences: Presences | None = None,
     ) -> None:
         self.followers: dict[str, Follower] = {}
         self.goodbye: Goodbye | None = None
@@ -126,6 +131,7 @@ class Exchange:
         self._protocol = protocol
         self._queries = queries
         self._publish = publish
+        self.presences = presences or Presences(replica.owns)
         self._epoch = b""
         self._touched = Turns()  # documents that are new or have grown
         self._checks: dict[str, None] = {}  # documents to be checked
@@ -286,6 +292,8 @@ class Exchange:
             self._on_heads(event)
         elif isinstance(event, Failed):
             self._on_failed(event)
+        elif isinstance(event, Shown):
+            self.presences.hear(event)
         else:
             self._hear(event)
 
@@ -315,6 +323,8 @@ class Exchange:
             self._compare_clocks()
             self._queries.begin()
             for name in self._queries.names(self._replica.names()):
+                self.touch(name)
+            for name in self.presences.named():
                 self.touch(name)
         elif isinstance(event, Ping):
             self._protocol.pong(event.nonce, int(_now().timestamp() * 1000))
@@ -360,6 +370,7 @@ class Exchange:
         self._dirty.add(event.document)
         self._queue_check(event.document)
         self._pushes.setdefault(event.document)
+        self.presences.begin(event.document)
 
     def _on_failed(self, event: Failed) -> None:
         name = event.document
@@ -465,6 +476,9 @@ class Exchange:
                 self._pushes.setdefault(name)
         if not self._is_active and not self._touched and self._named:
             self._report()
+        for name, state, watching in self.presences.take():
+            if self._protocol.is_live(name):  # else when it is
+                self._protocol.show(name, state, watching=watching)
         for name in list(islice(self._checks, DOCUMENTS_PER_BLOCK)):
             del self._checks[name]
             follower = self.followers[name]
@@ -546,6 +560,9 @@ class Exchange:
         """
         if self.welcomed and not self._protocol.closed:
             self._report()
+            for name in self.presences.named():
+                if self._protocol.is_live(name):
+                    self._protocol.show(name, None, watching=False)
 
     def tick(self) -> None:
         """Prove that the connection lives, and of some documents in turn that nothing is missing.
@@ -716,6 +733,7 @@ class Exchange:
         follower.failure = (code, reason)
         follower.live = False
         self._queries.settle(name, code, reason)
+        self.presences.lose(name)
         self._publish(ConnectionEvent("failed", f"{code}: {reason}", name))
 
 

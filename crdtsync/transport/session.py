@@ -19,6 +19,7 @@ from crdtsync.sync import ClientProtocol, WireLimits
 from crdtsync.sync.frames import Goodbye
 from crdtsync.transport.exchange import Exchange
 from crdtsync.transport.ports import ReplicaPort
+from crdtsync.transport.presence import CHECK_INTERVAL_S, Presences
 from crdtsync.transport.queries import Queries
 from crdtsync.transport.status import EventFeed
 from crdtsync.transport.stream import FrameStream
@@ -45,6 +46,7 @@ class Session:
         token: what proves the user: a string, or a function that gets a fresh one.
         queries: which documents to synchronize, and what is asked about them.
         feed: is told of events, and of progress.
+        presences: what is shown of us, and seen of others.
 
     Attributes:
         exchange: what passes between replica and server.
@@ -60,14 +62,16 @@ class Session:
         token: Token,
         queries: Queries,
         feed: EventFeed,
+        presences: Presences,
     ) -> None:
         self._replica = replica
         self._stream = stream
         self._limits = limits
         self._token = token
         self._feed = feed
+        self._presences = presences
         self._protocol = ClientProtocol(limits)
-        self.exchange = Exchange(replica, self._protocol, server, queries, feed.publish)
+        self.exchange = Exchange(replica, self._protocol, server, queries, feed.publish, presences)
         self._bell = anyio.Event()  # wakes the sender
         self._sending = anyio.CancelScope()
         self._receiving = anyio.CancelScope(shield=True)
@@ -87,11 +91,13 @@ class Session:
             RemoteProtocolError: the server broke the protocol.
             StorageError: the replica's store failed.
         """
-        cancel = self._replica.subscribe(self._touched)
+        cancel = self._replica.subscribe(self.touch)
+        self._presences.wake = self._ring
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._until_end, lambda: self._receive(welcomed))
                 tasks.start_soon(self._until_end, self._keep_time)
+                tasks.start_soon(self._until_end, self._keep_presences)
                 if callable(self._token):
                     tasks.start_soon(self._until_end, self._keep_token_fresh)
                 try:
@@ -109,6 +115,7 @@ class Session:
                     tasks.cancel_scope.cancel()
         finally:
             cancel()
+            self._presences.lose_all()
             await self._stream.aclose()  # if it came to nothing above
             self._ended = True
             self._feed.notify()
@@ -180,7 +187,11 @@ class Session:
             await self._stream.aclose()
         self._receiving.cancel()
 
-    def _touched(self, name: str) -> None:
+    def _ring(self) -> None:
+        self._bell.set()
+
+    def touch(self, name: str) -> None:
+        """Note that a document has a new entry of ours, or is new. In whatever thread."""
         self.exchange.touch(name)
         self._bell.set()
 
@@ -242,6 +253,11 @@ class Session:
             await anyio.sleep(self._limits.ping_interval_s)
             self.exchange.tick()
             self._bell.set()
+
+    async def _keep_presences(self) -> None:
+        while True:
+            await anyio.sleep(CHECK_INTERVAL_S)
+            self._presences.check()
 
     async def _keep_token_fresh(self) -> None:
         """Show a fresh token in good time before the one shown expires."""

@@ -5,6 +5,7 @@ ids, and not their order. So each run of characters in a state is replaced by as
 character that stands for the run. What the library then shows has both.
 
 All else in the state is deleted content of the same length: it keeps its place (see `neutral`).
+Where it is asked for, what is deleted becomes characters as well, so that its place is shown too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ CODES = 0xD800 - _FIRST
 
 
 class Run(NamedTuple):
-    """Characters, or one embedded object, that a state holds together."""
+    """Characters, or one embedded object, that a state holds together.
+
+    Where it is asked for, also what was deleted together, as if it had been characters.
+    """
 
     client: int
     clock: int
@@ -31,7 +35,7 @@ class Run(NamedTuple):
     is_text: bool
 
 
-def coded_state(state: bytes, place: int = 0) -> tuple[bytes, list[Run]]:
+def coded_state(state: bytes, place: int = 0, *, deleted: bool = False) -> tuple[bytes, list[Run]]:
     """Return a state with coded characters, and the runs that they stand for.
 
     A run is coded by its number in the list, or, where there are more runs than `CODES`, by one
@@ -40,6 +44,7 @@ def coded_state(state: bytes, place: int = 0) -> tuple[bytes, list[Run]]:
     Args:
         state: a Yjs v1 update of a whole document.
         place: which digit, in the number system that has `CODES` digits; 0 is the lowest.
+        deleted: whether what is deleted becomes characters too.
 
     Raises:
         ValueError: the state cannot be read.
@@ -47,21 +52,22 @@ def coded_state(state: bytes, place: int = 0) -> tuple[bytes, list[Run]]:
     reader, runs = Reader(state), list[Run]()
     count = reader.number()
     parts = [encoded(count)]
+    kinds = {STRING, _EMBED, DELETED} if deleted else {STRING, _EMBED}
     for _ in range(count):
         client, clock, structs = reader.section()
         parts.append(encoded(len(structs), client, clock))
         for struct in structs:
             kind = struct.info & ~FLAGS
-            if kind in {STRING, _EMBED} and not struct.info & KEY:
+            if kind in kinds and not struct.info & KEY:
                 code = chr(_FIRST + len(runs) // CODES**place % CODES)
-                runs.append(Run(client, clock, struct.length, kind == STRING))
+                runs.append(Run(client, clock, struct.length, kind != _EMBED))
                 parts.append(_as(struct, STRING, (code * struct.length).encode()))
             elif struct.info in {GC, SKIP}:
                 parts.append(bytes([struct.info]) + encoded(struct.length))
             else:
                 parts.append(_as(struct, DELETED, struct.length))
             clock += struct.length
-    return b"".join(parts) + reader.rest(), runs
+    return b"".join(parts) + (b"\0" if deleted else reader.rest()), runs
 
 
 def code_of(character: str) -> int:

@@ -90,9 +90,9 @@ class Client:
                 await self.receive()
         return self.entries[document]
 
-    async def hello(self, client: bytes | None = None) -> Welcome:
+    async def hello(self, client: bytes | None = None, replica: int = 1) -> Welcome:
         self.protocol.hello(
-            client=client or secrets.token_bytes(16), replica=1, software="tests", user="ann"
+            client=client or secrets.token_bytes(16), replica=replica, software="tests", user="ann"
         )
         await self.flush()
         return await self.until(Welcome)

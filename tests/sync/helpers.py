@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from crdtsync.clone import Resume
 from crdtsync.log import Cursor, Head
 from crdtsync.sync import ClientProtocol, ServerProtocol, WireLimits, frames
+from crdtsync.sync.awareness import Sighting
 from crdtsync.sync.fields import DOCUMENT_LENGTH_MAX, NUMBER_MAX
 from crdtsync.sync.frames import Frame
 
@@ -31,6 +33,8 @@ heads_maps = st.dictionaries(
 cursors = st.builds(Cursor, st.binary(min_size=16, max_size=16), numbers)
 
 clone_ids = st.binary(min_size=32, max_size=32)
+
+shown = st.none() | st.dictionaries(st.text('ab"é'), numbers, max_size=3).map(json.dumps)
 
 _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "versions": st.lists(numbers, min_size=1, max_size=4).map(tuple),
@@ -69,6 +73,10 @@ _FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "entries": entry_lists,
     "offset": numbers,
     "seq": positives,
+    "watching": st.booleans(),
+    "states": st.lists(
+        st.builds(Sighting, st.integers(0, 2**53 - 1), shown, st.none() | texts), max_size=4
+    ).map(tuple),
     "refused": st.lists(st.tuples(positives, texts), max_size=3).map(tuple),
     "bytes": positives,
     "id": numbers,
@@ -94,6 +102,8 @@ def frames_of(kind: type[Any]) -> st.SearchStrategy[Frame]:
         return st.builds(kind, nonce=blobs, epoch=_FIELDS["epoch"])
     if kind is frames.Token:
         return st.builds(kind, token=texts)
+    if kind is frames.Show:
+        return st.builds(kind, documents, shown, st.booleans())
     if kind is frames.SnapshotPart:
         return st.builds(kind, **{name: _FIELDS[name] for name in names} | {"id": clone_ids})
     return st.builds(kind, **{name: _FIELDS[name] for name in names})

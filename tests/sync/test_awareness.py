@@ -13,8 +13,9 @@ JSON = st.recursive(
     st.integers() | st.text(st.characters(exclude_categories=["Cs"])) | st.booleans(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc"), inner, max_size=3),
 )
+MOST = 2**53 - 1
 STATES = st.builds(
-    Awareness, st.integers(0, 2**53 - 1), st.integers(0, 2**53), st.none() | JSON.map(json.dumps)
+    Awareness, st.integers(0, MOST), st.integers(0, MOST), st.none() | JSON.map(json.dumps)
 )
 
 

@@ -10,6 +10,7 @@ from crdtsync.codec import encode
 from crdtsync.errors import LocalProtocolError, RemoteProtocolError
 from crdtsync.log import Cursor, Head
 from crdtsync.sync import ClientProtocol, ServerProtocol, State, WireLimits, encode_frame
+from crdtsync.sync.awareness import Sighting
 from crdtsync.sync.frames import (
     Challenge,
     Check,
@@ -27,6 +28,8 @@ from crdtsync.sync.frames import (
     Proof,
     Push,
     Receipt,
+    Show,
+    Shown,
     Subscribe,
     Subscribed,
     Unknown,
@@ -173,7 +176,9 @@ def test_a_version_that_was_not_offered_is_refused() -> None:
         client.receive(encode_frame(Welcome(2, "active", {}, 0, EPOCH, 1)))
 
 
-@pytest.mark.parametrize("frame", [Push("d", (b"x",)), Check(1, "d"), Unsubscribe("d")])
+@pytest.mark.parametrize(
+    "frame", [Push("d", (b"x",)), Check(1, "d"), Unsubscribe("d"), Show("d", None, False)]
+)
 def test_a_client_takes_only_what_servers_say(frame: Frame) -> None:
     client, server = subscribed()
     with pytest.raises(RemoteProtocolError, match="not a server's"):
@@ -280,6 +285,31 @@ def test_answers_to_nobodys_question_are_passed_over() -> None:
     client, server = subscribed()
     server.heads("d", {}, 5)
     assert wire(client, server)[0] == []
+
+
+def test_who_is_there_is_told_while_a_document_is_followed() -> None:
+    client, server = subscribed()
+    client.show("d", '{"a":1}')
+    assert wire(client, server)[1] == [Show("d", '{"a":1}', True)]
+    sighting = Sighting(7, "{}", "ann")
+    server.shown("d", [sighting])
+    server.shown("e", [sighting])
+    assert wire(client, server)[0] == [Shown("d", (sighting,))]
+    with pytest.raises(LocalProtocolError, match="not subscribed"):
+        client.show("e", None)
+    # What crosses the end of a document is passed over, on either side.
+    client.show("d", None)
+    server.failed("d", "forbidden", "no more")
+    server.shown("d", [sighting])
+    events, came = wire(client, server)
+    assert [type(event) for event in events] == [Failed]
+    assert came == []
+
+
+def test_a_server_does_not_show_itself() -> None:
+    _, server = subscribed()
+    with pytest.raises(RemoteProtocolError, match="not a client's"):
+        server.receive(encode_frame(Shown("d", ())))
 
 
 def test_too_many_documents() -> None:

@@ -14,6 +14,7 @@ from crdtsync.errors import RefusedError, RemoteProtocolError
 from crdtsync.log import Cursor, Head
 from crdtsync.replica import Replica
 from crdtsync.sync import encode_frame
+from crdtsync.sync.awareness import Sighting
 from crdtsync.sync.frames import (
     Complete,
     Credit,
@@ -26,6 +27,7 @@ from crdtsync.sync.frames import (
     Pong,
     Push,
     Receipt,
+    Shown,
     Subscribe,
     Subscribed,
     Unsubscribe,
@@ -48,6 +50,7 @@ FOLLOWING: dict[str, Callable[[Table], None]] = {
     "heads": lambda table: table.server.heads("board", {}),
     "receipt": lambda table: table.server.receipt("board", table.replica.id, 1, 1),
     "subscribed": lambda table: table.server.subscribed("board", {}, "vector"),
+    "shown": lambda table: table.server.shown("board", [Sighting(7, "{}", "ann")]),
     "goodbye": lambda table: table.server.goodbye("stopping", "the server stops", 10),
 }
 
@@ -59,6 +62,8 @@ def test_what_comes_with_a_bad_entry_is_passed_over(what: str) -> None:
         replica.document(Board, "board").name = "mine"
         table = Table(replica)
         table.live()
+        presence = table.exchange.presences.of("board")
+        table.run()
         table.came.clear()
         number = table.exchange.ask("board")
         table.send(0, BAD)
@@ -70,6 +75,7 @@ def test_what_comes_with_a_bad_entry_is_passed_over(what: str) -> None:
         assert ledger.vector == {replica.id: 1}
         assert ledger.cursor is None
         assert ledger.acknowledged == 0
+        assert not presence.others
         assert not table.exchange.followers["board"].live
         assert (table.exchange.goodbye is not None) is (what == "goodbye")
         with pytest.raises(RefusedError):
@@ -122,6 +128,14 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Complete, names, st.just(0), small, heads),
     st.builds(Receipt, names, st.sampled_from([5, 7]), st.integers(1, 9), small, st.just(())),
     st.builds(Heads, small, names, heads),
+    st.builds(
+        Shown,
+        names,
+        st.lists(
+            st.builds(Sighting, st.integers(0, 3), st.none() | st.just("[]"), st.just("ann")),
+            max_size=3,
+        ).map(tuple),
+    ),
     st.builds(Failed, names, st.just("code"), st.just("reason")),
     st.builds(Credit, st.integers(1, 1000)),
     st.builds(Ping, small),
@@ -130,7 +144,7 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Push, names, st.just((BAD,)), st.none()),
 )
 Step: TypeAlias = Frame | str
-STEPS = ["settle", "work", "work", "act", "ask", "tick", "new"]
+STEPS = ["settle", "work", "work", "act", "ask", "tick", "new", "show", "hide"]
 steps: st.SearchStrategy[list[Step]] = st.lists(frames | st.sampled_from(STEPS), max_size=25)
 
 
@@ -182,6 +196,10 @@ def _do(step: str, table: Table, board: Board) -> int:
         exchange.tick()
     elif step == "new":
         table.replica.ledger("new")
+    elif step == "show":
+        exchange.presences.of("board").update(at=1)
+    elif step == "hide":
+        exchange.presences.of("board").close()
     elif not table.client.closed:
         exchange.ask("board")
     return 0

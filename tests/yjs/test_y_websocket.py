@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from crdtsync import Document, List, Map, Record, Replica, RichText, Table, Text
-from crdtsync.server import MemoryBackend, SqliteBackend
+from crdtsync.server import MemoryBackend, PresenceLimits, ServerLimits, SqliteBackend
 from crdtsync.server.access import Level, PatternPolicy, Rule
-from crdtsync.server.yjs import YjsLimits
 from tests.server.yjs.harness import until
 from tests.yjs.server import running, serving
 
@@ -247,8 +246,8 @@ async def test_a_client_that_was_off_line_and_a_server_that_was_killed_lose_noth
 
 
 async def test_presence_is_shown_and_goes(peer):
-    limits = YjsLimits(presence_grace_s=0.3)
-    async with serving(MemoryBackend(), yjs_limits=limits) as server:
+    limits = ServerLimits(presence=PresenceLimits(grace_s=0.3))
+    async with serving(MemoryBackend(), limits=limits) as server:
         await peer.run(
             """
             const a = join(url, 'p'), b = join(url, 'p')
@@ -383,3 +382,60 @@ async def test_clocks_of_texts_count_utf_16_on_both_sides(peer):
                 """
             )
             assert text == str(board.notes) == "a👩‍👩‍👧|b"
+
+
+async def test_a_replica_and_a_yjs_client_see_one_another_and_their_cursors(peer):
+    async with serving(MemoryBackend()) as server:
+        with Replica(user="py") as replica:
+            board = replica.document(Board, "board/1")
+            board.notes.append("😀 Hello 漢 world")
+            async with replica.connect(server.native) as connection:
+                presence = connection.presence(board)
+                presence.update(user={"name": "Py"}, cursor={"anchor": board.notes.position(8)})
+                await connection.synced()
+                found = await peer.run(
+                    """
+                    const a = kept.a = join(url, 'board/1', { user: 'ann' })
+                    const { awareness } = a.provider
+                    const text = a.doc.getText('notes')
+                    await until(() => a.provider.synced && awareness.getStates().has(id))
+                    const shown = awareness.getStates().get(id)
+                    const json = Y.createRelativePositionFromJSON(shown.cursor.anchor)
+                    const at = Y.createAbsolutePositionFromRelativePosition(json, a.doc)
+                    const place = n => Y.createRelativePositionFromTypeIndex(text, n)
+                    awareness.setLocalState({
+                      user: { name: 'root' },
+                      cursor: { anchor: place(at.index), head: place(text.length) },
+                    })
+                    return [shown.user, text.toString().slice(at.index), a.doc.clientID]
+                    """,
+                    url=server.y,
+                    id=replica.id,
+                )
+                assert found[:2] == [{"name": "Py"}, "漢 world"]
+                await until(lambda: presence.others.get(found[2]))
+                ann = presence.others[found[2]]
+                assert ann.user == "ann"
+                board.notes.insert(0, "漢😀")
+                cursor = ann.state["cursor"]
+                assert board.notes.index(cursor["anchor"]) == 10
+                assert board.notes.index(cursor["head"]) == len(board.notes)
+                await peer.run("kept.a.provider.disconnect()")
+                await until(lambda: not presence.others)
+            # Who leaves is gone for the others at once; and comes back under the same id.
+            await peer.run("kept.a.provider.connect()")
+            for at in range(2):
+                async with replica.connect(server.native) as connection:
+                    connection.presence(board).update(at=at)
+                    await peer.run(
+                        """
+                        const states = kept.a.provider.awareness.getStates()
+                        await until(() => states.get(id)?.at === at)
+                        """,
+                        id=replica.id,
+                        at=at,
+                    )
+                await peer.run(
+                    "await until(() => !kept.a.provider.awareness.getStates().has(id))",
+                    id=replica.id,
+                )

@@ -152,12 +152,9 @@ class Doors:
 
     async def _keep_time(self) -> None:
         limits = self.limits
-        shortest = min(limits.presence_grace_s, limits.keep_alive_s, limits.silence_timeout_s)
+        shortest = min(limits.keep_alive_s, limits.silence_timeout_s)
         while True:
             await anyio.sleep(min(shortest / 4, _CHECK_INTERVAL_MAX_S))
             now = anyio.current_time()
             for door in list(self._served):
                 door.check(now)
-            for room in self.rooms.open():
-                if room.presence.expire(now):
-                    room.tell()

@@ -23,9 +23,7 @@ class YjsLimits:
             gets the difference to what it has.
         unauthenticated_messages_max: messages that may come before the client has shown who it
             is; of `message_bytes_max` together.
-        presence_states_max: clients that may be shown as present in one document.
-        presence_state_bytes_max: what each of them may show.
-        presence_grace_s: how long who is cut off counts as present.
+        presence_state_bytes_max: what each client may show of itself.
         keep_alive_s: after which silence of ours we send something. Clients wait for 30 s.
         silence_timeout_s: how long a client may take no message that waits for it, and how long
             it may take to show who it is.
@@ -40,9 +38,7 @@ class YjsLimits:
     unstored_bytes_max: int = 1024 * 1024
     recent_bytes_max: int = 256 * 1024
     unauthenticated_messages_max: int = 256
-    presence_states_max: int = 10_000
     presence_state_bytes_max: int = 64 * 1024
-    presence_grace_s: float = 4
     keep_alive_s: float = 10
     silence_timeout_s: float = 30
     renewal_timeout_s: float = 30

@@ -109,7 +109,7 @@ class Member:
         if self in self.room.members:
             self.room.members.discard(self)
             self._read_no_more()
-            self.room.presence.release(self, now + self._limits.presence_grace_s)
+            self.room.presence.release(self, now)
             self._connection.tellers.pop(self, None)
             self._rooms.leave(self.room)
 
@@ -150,8 +150,7 @@ class Member:
                 yield messages.update(update)
         presence = self.room.presence
         if presence.version != self._told_presence:
-            told, self._told_presence = self._told_presence, presence.version
-            yield messages.awareness(presence.since(told))
+            yield messages.awareness(self._presence_since(self._told_presence))
 
     def hear(self, body: messages.Body) -> None:
         """Deal with a message about the document.
@@ -172,7 +171,7 @@ class Member:
             case messages.Stateless():
                 self._pass_on(messages.stateless(body.payload))
             case messages.Query():
-                self._put(messages.awareness(self.room.presence.since(0)))
+                self._put(messages.awareness(self._presence_since(0)))
             case _:
                 pass
 
@@ -192,17 +191,24 @@ class Member:
         if self._says.takes_stateless and not self._connection.is_full:
             self._put(body)
 
+    def _presence_since(self, version: int) -> bytes:
+        """Return an awareness update of what has changed, and have the rest told later."""
+        news = self.room.presence.since(version)
+        self._told_presence = news.upto
+        if news.upto < self.room.presence.version:
+            self.news()
+        return news.update
+
     def _hear_presence(self, data: bytes) -> None:
         states = decode_awareness(
             data,
-            states_max=self._limits.presence_states_max,
+            states_max=self.room.presence.limits.states_max,
             state_bytes_max=self._limits.presence_state_bytes_max,
         )
         first, self._has_shown = not self._has_shown, True
         if first and self.author.log is None and len(states) == 1:
             self.author.log = states[0].client  # its own: it knows nobody else yet
-        if self.room.presence.apply(states, self, self.identity.user, first=first):
-            self.room.tell()
+        self.room.presence.apply(states, self, self.identity.user, first=first)
 
     def _hear_changes(self, changes: messages.Changes) -> None:
         decision = self.may_write

@@ -23,7 +23,6 @@ from crdtsync.errors import EntryError, StorageError
 from crdtsync.log import Entry
 from crdtsync.server.backend import Added, Backend, Row
 from crdtsync.server.channel import Channel
-from crdtsync.server.presence import Presence
 from crdtsync.server.yjs.drafts import Draft, Verdict, Write, Writer, make_drafts
 from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.recent import Recent, united
@@ -80,7 +79,7 @@ class Room:
     ) -> None:
         self.channel = channel
         self.scribe = scribe
-        self.presence = Presence(states_max=limits.presence_states_max)
+        self.presence = channel.presence
         self.recent = Recent(limits.recent_bytes_max)
         self.members: set[Member] = set()
         self._backend = backend
@@ -91,6 +90,7 @@ class Room:
         self._bell = anyio.Event()
         self._closed = False
         self._spoiled = False
+        self.presence.watchers.add(self.tell)
 
     @property
     def document(self) -> str:
@@ -149,6 +149,7 @@ class Room:
 
     def dispose(self) -> None:
         """Let the document go."""
+        self.presence.watchers.discard(self.tell)
         self._replay.close()
 
     async def run(self) -> None:

@@ -11,12 +11,15 @@ import pycrdt
 from anyio.abc import TaskGroup
 
 from crdtsync.errors import TransportError
-from crdtsync.server import Backend, Hub, MemoryBackend
+from crdtsync.server import Backend, Hub, MemoryBackend, ServerLimits
 from crdtsync.server.yjs import Doors, YjsLimits, messages
 from crdtsync.sync.awareness import Awareness, decode_awareness, encode_awareness
 from crdtsync.update.encoding import Source, encoded
 
-__all__ = ["Client", "End", "HocuspocusClient", "YClient", "doors_of", "until"]
+__all__ = ["Client", "End", "HocuspocusClient", "Served", "YClient", "doors_of", "until"]
+
+
+MOST = 1024 * 1024
 
 
 class End:
@@ -177,7 +180,7 @@ class Client:
             case 0:
                 self._hear_sync(source)
             case 1:
-                for client, _, state in decode_awareness(source.blob()):
+                for client, _, state in decode_awareness(source.blob(), state_bytes_max=MOST):
                     if state is None:
                         self.others.pop(client, None)
                     else:
@@ -304,11 +307,14 @@ class Served:
 
 @asynccontextmanager
 async def doors_of(
-    backend: Backend | None = None, limits: YjsLimits | None = None, **options: Any
+    backend: Backend | None = None,
+    limits: YjsLimits | None = None,
+    hub_limits: ServerLimits | None = None,
+    **options: Any,
 ) -> AsyncIterator[Served]:
     """Open doors, and end whatever is left of the clients afterwards."""
     async with (
-        Hub(backend or MemoryBackend(), **options) as hub,
+        Hub(backend or MemoryBackend(), hub_limits, **options) as hub,
         Doors(hub, limits) as doors,
         anyio.create_task_group() as tasks,
     ):

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 
+from crdtsync.replica import Replica
+from crdtsync.server import PresenceLimits, ServerLimits
 from crdtsync.server.yjs import YjsLimits, messages
 from crdtsync.sync.awareness import Awareness, encode_awareness
-from tests.server.yjs.harness import doors_of, until
+from crdtsync.transport import FrameStream, Peer, Presence, connect, memory_pair
+from tests.server.yjs.harness import Served, doors_of, until
 
 pytestmark = pytest.mark.anyio
 
 
 async def test_presence_is_shown_across_the_doors_and_goes_with_a_cut():
-    async with doors_of(limits=YjsLimits(presence_grace_s=0.01)) as served:
+    async with doors_of(hub_limits=ServerLimits(presence=PresenceLimits(grace_s=0.01))) as served:
         ann, bob = served.y(), served.hocuspocus()
         ann.show('{"name":"ann"}')
         bob.show('{"name":"bob"}')
@@ -64,3 +71,85 @@ async def test_what_is_no_presence_ends_the_connection():
         eve.put(messages.awareness(b"\x01\x07\x01\x01{"))
         await until(lambda: eve.end.closed)
         assert eve.end.code == 4400
+
+
+@asynccontextmanager
+async def replica_at(served: Served, user: str) -> AsyncIterator[tuple[Replica, Presence]]:
+    """Connect a replica; return it, and its presence in the board."""
+
+    async def connector() -> FrameStream:
+        ours, theirs = memory_pair()
+        served.tasks.start_soon(served.hub.serve, theirs)
+        return ours
+
+    with Replica(user=user) as replica:
+        async with connect(replica, connector) as connection:
+            yield replica, connection.presence("board")
+
+
+async def test_replicas_and_yjs_clients_see_one_another():
+    async with doors_of() as served, replica_at(served, "py") as (replica, presence):
+        presence.update(user={"name": "Py 😀"})
+        ann = served.y(user="ann")
+        ann.show('{"user":{"name":"root"}}')
+        await until(lambda: json.loads(ann.others.get(replica.id, "0")) != 0)
+        assert json.loads(ann.others[replica.id]) == {"user": {"name": "Py 😀"}}
+        # Whose it is, is what the server knows, whatever the client says.
+        seen = Peer("ann", {"user": {"name": "root"}})
+        await until(lambda: presence.others == {ann.client_id: seen})
+        presence.update(at=1)
+        await until(lambda: json.loads(ann.others[replica.id]).get("at") == 1)
+        ann.show("[1]")
+        await until(lambda: presence.others[ann.client_id].state == {})
+        ann.show(None)
+        await until(lambda: not presence.others)
+        presence.clear()
+        await until(lambda: replica.id not in ann.others)
+        presence.update(at=2)
+        await until(lambda: replica.id in ann.others)
+        late = served.hocuspocus(user="late")
+        await until(lambda: replica.id in late.others)
+    assert not presence.others
+
+
+async def test_nobody_stands_in_for_a_replica():
+    async with doors_of() as served:
+        eve = served.y(user="eve")
+        async with replica_at(served, "py") as (replica, presence):
+            squatted = Awareness(replica.id, 50, '"eve"')
+            eve.put(messages.awareness(encode_awareness([squatted])))
+            await until(lambda: replica.id in eve.others)
+            presence.update(at=1)
+            await until(lambda: eve.others[replica.id] == '{"at":1}')
+            (room,) = served.doors.rooms.open()
+            for state in '"eve"', None:
+                forged = Awareness(replica.id, 2**53 - 1, state)
+                eve.put(messages.awareness(encode_awareness([forged])))
+            eve.show('"eve"')
+            await until(lambda: presence.others)
+            assert [s.state for s in room.presence.states() if s.client == replica.id] == [
+                '{"at":1}'
+            ]
+
+
+async def test_a_state_that_is_too_large_for_replicas_stays_among_yjs_clients():
+    limits = YjsLimits(presence_state_bytes_max=200_000)
+    async with doors_of(limits=limits) as served, replica_at(served, "py") as (_, presence):
+        ann, bob = served.y(), served.y()
+        ann.show(json.dumps("x" * 150_000))
+        bob.show("{}")
+        await until(lambda: ann.client_id in bob.others)
+        await until(lambda: list(presence.others) == [bob.client_id])
+
+
+async def test_much_is_told_in_parts():
+    async with doors_of() as served, replica_at(served, "py") as (_, presence):
+        ann, large = served.y(), json.dumps({"x": "x" * 30_000})
+        states = [Awareness(client, 1, large) for client in range(1, 21)]
+        ann.put(messages.awareness(encode_awareness(states)))
+        await until(lambda: len(presence.others) == 20)
+        late = served.y()
+        await until(lambda: len(late.others) == 20)
+        late.others.clear()
+        late.put(b"\x03")
+        await until(lambda: len(late.others) == 20)
