@@ -8,6 +8,7 @@ about the fields of a named tuple.
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any, get_type_hints
 
 from docutils import nodes
@@ -25,6 +26,7 @@ from crdtsync.transport import Connection
 
 _REF = "crdtsync-name"
 _ONLY_OPENED = (Document, Record, Handle, SqlView, Connection)
+_HEADS = re.compile(r"^(Question:|Answer:|Law:|Source:)", re.MULTILINE)
 _attribute_lines: list[str] = []
 
 
@@ -104,6 +106,14 @@ def restore(_: Sphinx, what: str, __: str, ___: Any, ____: Any, lines: list[str]
         lines[:] = _attribute_lines
 
 
+def add_law(_: Sphinx, what: str, __: str, made: Any, ___: Any, lines: list[str]) -> None:
+    """Put below a strategy the question, the answer, the law and the source of its module."""
+    if what == "class" and made.__module__.startswith("crdtsync_strategies."):
+        told = inspect.getdoc(inspect.getmodule(made)) or ""
+        if told.startswith("Question:"):
+            lines += ["", *_HEADS.sub(r"**\1**", told).splitlines()]
+
+
 def replace_mermaid(_: Sphinx, doctree: nodes.document) -> None:
     """Show a drawing where code hosts draw the Mermaid block of the life of a connection."""
     for block in list(doctree.findall(nodes.literal_block)):
@@ -126,6 +136,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-signature", sign)
     app.connect("autodoc-process-docstring", keep, priority=400)
     app.connect("autodoc-process-docstring", restore, priority=600)
+    app.connect("autodoc-process-docstring", add_law, priority=700)
     app.connect("doctree-read", replace_mermaid, priority=100)  # before images are collected
     app.connect("sphinx-click-process-arguments", drop_arguments)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
