@@ -55,7 +55,8 @@ def test_every_page_is_in_one_of_the_four_kinds() -> None:
     index = (DOCS / "index.md").read_text("utf-8")
     kinds = re.findall(r":caption: (.*)\n\n((?:.+\n)+)```", index)
     assert [kind for kind, _ in kinds] == ["Tutorial", "How to", "Explanation", "Reference"]
-    listed = [page for _, pages in kinds for page in pages.split()]
+    lines = "".join(pages for _, pages in kinds).splitlines()
+    listed = [line.rpartition("<")[2].rstrip(">") for line in lines]
     assert len(listed) == len(set(listed))
     there = {page.stem for page in DOCS.glob("*.md")} - {"index"} | {"api/index"}
     assert set(listed) == there

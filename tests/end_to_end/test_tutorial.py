@@ -125,10 +125,9 @@ def test_a_newcomer_gets_what_the_tutorial_says(terminal: Callable[[str], Termin
     assert server.process.returncode == 0
     for who, name in (ann, "- Ann"), (bob, "- Bob"):
         lines = quoted(f"{name} types")
-        for line in lines:
-            before = who.seen.count("---")
-            who.type(line)
-            who.wait_for(lambda: who.seen.count("---") > before, line)  # noqa: B023 - at once
+        shown = who.seen.count("---") + len(lines)
+        who.type("\n".join(lines))
+        who.wait_for(lambda: who.seen.count("---") == shown, name)  # noqa: B023 - at once
 
     server = terminal(serve)
     ann.shows(met)
@@ -142,8 +141,8 @@ def test_a_newcomer_gets_what_the_tutorial_says(terminal: Callable[[str], Termin
         who.type("quit")
         who.end()
         assert who.process.returncode == 0
-    for line in COMMANDS:
-        if line.startswith("crdtsync") and line != serve:
-            looked = terminal(line)
-            looked.end()
-            assert looked.process.returncode == 0, looked.seen
+    looks = [line for line in COMMANDS if line.startswith("crdtsync") and line != serve]
+    assert len(looks) == 3
+    for looked in [terminal(line) for line in looks]:
+        looked.end()
+        assert looked.process.returncode == 0, looked.seen
