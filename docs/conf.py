@@ -21,7 +21,6 @@ html_static_path = ["_static"]
 html_css_files = ["drawings.css"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
-suppress_warnings = ["ref.python"]  # two modules have a Candidate each
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"

@@ -123,6 +123,16 @@ def replace_mermaid(_: Sphinx, doctree: nodes.document) -> None:
             block.replace_self(nodes.figure("", image, classes=["drawing", "wide"]))
 
 
+def tell_apart(_: Sphinx, doctree: nodes.document) -> None:
+    """Say which Candidate the testing kit means: hypothesis leaves only the name in its types."""
+    for reference in doctree.findall(pending_xref):
+        if (reference["reftarget"], reference.get("py:module")) == (
+            "Candidate",
+            "crdtsync.testing",
+        ):
+            reference["reftarget"] = "crdtsync.strategies.Candidate"
+
+
 def drop_arguments(_: Sphinx, __: Any, lines: list[str]) -> None:
     """Leave out the arguments of a command, of which its usage says as much."""
     lines.clear()
@@ -138,5 +148,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", restore, priority=600)
     app.connect("autodoc-process-docstring", add_law, priority=700)
     app.connect("doctree-read", replace_mermaid, priority=100)  # before images are collected
+    app.connect("doctree-read", tell_apart)
     app.connect("sphinx-click-process-arguments", drop_arguments)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
