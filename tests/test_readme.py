@@ -12,13 +12,19 @@ from sybil import Example, Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").glob("*.md"))
+DOCS = sorted(page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md"))
 PAGES = ["README.md", "strategies/README.md", *DOCS]
+PLAYED = "docs/tutorial.md"  # in tests/end_to_end: its blocks are files of one app
 
 
 def examples() -> list[Example]:
     sybil = Sybil(parsers=[PythonCodeBlockParser()])
-    return [example for page in PAGES for example in sybil.parse(ROOT / page).examples()]
+    return [
+        example
+        for page in PAGES
+        if page != PLAYED
+        for example in sybil.parse(ROOT / page).examples()
+    ]
 
 
 @pytest.mark.parametrize("example", examples(), ids=lambda found: f"{found.path}:{found.line}")

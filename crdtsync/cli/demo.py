@@ -42,7 +42,7 @@ def demo(
     """See it work: devices, a server, conflicts, and how they are settled.
 
     Without options a short story is played: two people, three devices, a server that is killed.
-    With --trace or --records a recorded session of real people is acted out by one replica for
+    With `--trace` or `--records` a recorded session of real people is acted out by one replica for
     each of them, with everything that they did at the same time.
     """
     if trace and records:

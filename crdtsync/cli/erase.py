@@ -34,7 +34,7 @@ _POLL_INTERVAL_S = 0.2
     "source",
     type=click.File(encoding="utf-8"),
     metavar="LIST",
-    help="Erase what such a list names, written with --json: after the file was restored.",
+    help="Erase what such a list names, written with `--json`: after the file was restored.",
 )
 @json_option
 def erase(

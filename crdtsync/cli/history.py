@@ -30,7 +30,7 @@ _VALUE_LENGTH_MAX = 120
 def history(file: Path, document: str, path: str, as_json: bool) -> None:
     """Tell what the PATH in a DOCUMENT of a replica's FILE has been, and who made it so.
 
-    A PATH is written as in `tasks/t1/title`. With --json, one version is one line.
+    A PATH is written as in `tasks/t1/title`. With `--json`, one version is one line.
     """
     with Replica.open_read_only(file) as replica:
         known_document(replica, file, document)

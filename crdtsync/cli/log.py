@@ -36,7 +36,7 @@ _ARGUMENT_LENGTH_MAX = 200
 def log(file: Path, document: str | None, limit: int | None, as_json: bool) -> None:
     """List the entries in a replica's FILE, of one DOCUMENT or of all, in the order of arrival.
 
-    With --json, one entry is one line.
+    With `--json`, one entry is one line.
     """
     with Replica.open_read_only(file) as replica:
         if document is not None:

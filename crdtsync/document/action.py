@@ -153,6 +153,17 @@ def action(
 
     Raises:
         SchemaError: the method is asynchronous; an action happens at once.
+
+    >>> from crdtsync import Counter, Document, Replica, action
+    >>> class Poll(Document):
+    ...     votes: Counter
+    ...     @action
+    ...     def vote(self, times: int = 1) -> None:
+    ...         self.votes.increment(times)
+    >>> poll = Replica().document(Poll, "poll")
+    >>> poll.vote(times=2)
+    >>> [(entry.name, entry.arguments) for entry in poll.log]
+    [('vote', {'times': 2})]
     """
     if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
         raise SchemaError(

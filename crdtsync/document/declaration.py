@@ -57,6 +57,13 @@ def field(
             by entry point, so that what was written then is decided as it was meant.
         upcasts: for a plain field whose values changed their meaning or type: schema version to a
             pure function that turns a value of that version into one of the next.
+
+    >>> from crdtsync import Document, Record, Table, field
+    >>> from crdtsync.strategies import Maximum, RemoveWins
+    >>> class Lot(Record):
+    ...     bid: int = field(default=0, strategy=Maximum())
+    >>> class Auction(Document):
+    ...     lots: Table[Lot] = field(presence=RemoveWins())
     """
     return FieldOptions(default, strategy, presence, stored_as, tuple(formerly), upcasts)
 

@@ -143,6 +143,16 @@ class Document:
         Raises:
             StorageError: (at the end of the body) the log could not take it; nothing happened.
             LimitError: (likewise) it is too large; nothing happened.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Trip(Document):
+        ...     start: str = ""
+        ...     end: str = ""
+        >>> trip = Replica().document(Trip, "trip")
+        >>> with trip.action("plan", by="train"):
+        ...     trip.start, trip.end = "Basel", "Bern"
+        >>> [(entry.name, entry.arguments) for entry in trip.log]
+        [('plan', {'by': 'train'})]
         """
         return self._live.action(name, arguments)
 
@@ -192,11 +202,27 @@ class Document:
         return to_redo(self._live.journal) is not None
 
     def observe(self, callback: Callable[[Change], object]) -> Callable[[], None]:
-        """Call `callback` after each change, local or remote, until what is returned is called."""
+        """Call `callback` after each change, local or remote, until what is returned is called.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> note = Replica().document(Note, "note")
+        >>> cancel = note.observe(lambda change: print(change.origin, change.paths))
+        >>> note.text = "first"
+        local (('text',),)
+        >>> cancel()
+        """
         return self._live.observe(callback)
 
     def changes(self) -> AsyncIterator[Change]:
-        """Return an asynchronous iterator over the changes from now on."""
+        """Return an asynchronous iterator over the changes from now on.
+
+        Example::
+
+            async for change in board.changes():
+                print(change.origin, change.paths)
+        """
         return self._live.changes()
 
     @property
@@ -304,6 +330,21 @@ class Document:
         Those are fields with several writes that had not seen each other, and fields in which
         records are at odds with others. Writing such a field settles it. `observe` and `changes`
         tell when conflicts arise and when they are settled.
+
+        >>> from crdtsync import Document, Replica
+        >>> class Note(Document):
+        ...     text: str = ""
+        >>> with Replica(user="ann") as ann, Replica(user="bob") as bob:
+        ...     hers, his = ann.document(Note, "note"), bob.document(Note, "note")
+        ...     hers.text, his.text = "tea", "tea, please"
+        ...     ann.merge(bob)
+        ...     [conflict] = hers.conflicts()
+        ...     print(conflict.path, conflict.strategy, len(conflict.candidates))
+        ...     his.text = "coffee"
+        ...     ann.merge(bob)
+        ...     print(hers.conflicts())
+        ('text',) lww 2
+        []
         """
         return self._live.conflicts()
 

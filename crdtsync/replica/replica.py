@@ -258,6 +258,16 @@ class Replica:
         Raises:
             ForkError: the two hold what others wrote in two ways.
             ActionError: one of them has to rotate its id, and an action is open.
+
+        >>> from crdtsync import Counter, Document
+        >>> class Poll(Document):
+        ...     votes: Counter
+        >>> with Replica() as here, Replica() as there:
+        ...     here.document(Poll, "poll").votes.increment()
+        ...     there.document(Poll, "poll").votes.increment(2)
+        ...     here.merge(there)
+        ...     int(here.document(Poll, "poll").votes)
+        3
         """
         for name in sorted({*self.names(), *other.names()}):
             ours, theirs = self.ledger(name), other.ledger(name)
@@ -532,6 +542,14 @@ class Replica:
                 system trusts.
             proxy: the URL of an HTTP proxy; empty for none. By default WebSockets go through the
                 one that the environment names (`HTTPS_PROXY`, `NO_PROXY` …).
+
+        Raises:
+            TransportError: the URL cannot be understood.
+
+        Example::
+
+            async with replica.connect("wss://notes.example", token=token) as connection:
+                await connection.synced()
         """
         from crdtsync.transport import connect  # noqa: PLC0415 - the one door from here upstairs
 

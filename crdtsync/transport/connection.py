@@ -66,7 +66,17 @@ class Named(Protocol):
 
 
 class Connection:
-    """What `async with replica.connect(url)` gives."""
+    """What `async with replica.connect(url)` gives.
+
+    It looks for the server whenever it is not in exchange with it, and never raises for that: what
+    it is doing is its `state`, how far it has got its `status`.
+
+    Example::
+
+        async with replica.connect("ws://localhost:8765") as connection:
+            async for event in connection.events():
+                print(event, connection.status.unacknowledged)
+    """
 
     def __init__(
         self,

@@ -20,7 +20,13 @@ __all__ = ["AddWins"]
 
 
 class AddWins:
-    """Work that a deletion has not seen keeps the record. The default of tables."""
+    """Work that a deletion has not seen keeps the record. The default of tables.
+
+    >>> write = Candidate("a", replica=1, user="ann", seq=3, time=0)
+    >>> unaware, aware = Removal(2, 1, 1, {1: 2}), Removal(2, 1, 1, {1: 3})
+    >>> AddWins().present([write], [unaware]), AddWins().present([write], [aware])
+    (True, False)
+    """
 
     name = "add-wins"
     version = 1

@@ -22,7 +22,12 @@ __all__ = ["KeepAll"]
 
 
 class KeepAll:
-    """All concurrent writes are kept for the app or a person to decide."""
+    """All concurrent writes are kept for the app or a person to decide.
+
+    >>> both = [Candidate("a", 1, "ann", 1, 0), Candidate("b", 2, "bob", 1, 1)]
+    >>> KeepAll().resolve(both), KeepAll().explain(both, "b")
+    ('b', "bob's write is the latest of 2; all are kept until somebody decides")
+    """
 
     name = "keep-all"
     version = 1

@@ -1,0 +1,1 @@
+"""What this documentation is made with, beside Sphinx: links, tables of limits, drawings."""
