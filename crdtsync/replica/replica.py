@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crdtsync import events
 from crdtsync.clock import HybridLogicalClock
 from crdtsync.codec import check_value
 from crdtsync.display import repr_html
@@ -33,9 +33,10 @@ from crdtsync.replica.bundle import (
     import_bundle,
 )
 from crdtsync.replica.forks import find_fork
-from crdtsync.replica.ledger import History, Ledger
+from crdtsync.replica.ledger import Ledger
 from crdtsync.replica.sql import SqlView
 from crdtsync.replica.sql.layout import table_name
+from crdtsync.replica.states import History
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
 from crdtsync.selection import Documents
@@ -51,7 +52,6 @@ __all__ = ["Replica"]
 
 D = TypeVar("D", bound=Document)
 
-_log = logging.getLogger("crdtsync.replica")
 
 _EXCHANGE_BYTES = 1024 * 1024
 
@@ -247,7 +247,7 @@ class Replica:
             try:
                 callback(name)
             except Exception:  # the action has happened, whatever a listener thinks of it
-                _log.exception("a listener of replica %x failed", self.id)
+                events.LISTENER_FAILED.log(replica=f"{self.id:x}", document=name)
 
     def merge(self, other: Replica) -> None:
         """Exchange all documents with another replica in this process, both ways.
@@ -340,14 +340,12 @@ class Replica:
             if new in mending.firsts:
                 new, key = store.rotate()
             entries = mending.carry_out(new, None if key is None else key.public)
-        _log.warning(
-            "document %r: its log %x was continued in two places after entry %d; %d entries of "
-            "ours were written anew as replica %x",
-            name,
-            replica,
-            common,
-            len(entries),
-            new,
+        events.LOG_MENDED.log(
+            document=name,
+            replica=f"{new:x}",
+            former=f"{replica:x}",
+            seq=common,
+            entries=len(entries),
         )
         self._go_on(name, entries)
 
@@ -381,7 +379,7 @@ class Replica:
             self.close()  # what is in memory, and would be written, is not so any more
             raise
         if rotated:
-            _log.warning("%s goes on as replica %x", self.path, self.id)
+            events.REPLICA_ROTATED.log(path=self.path, replica=f"{self.id:x}")
         for name in self._ledgers if rotated else [mended or ""]:
             self._tell(name)
 

@@ -97,6 +97,7 @@ def test_all_named_limits_are_shown() -> None:
     assert {name for _, name in shown} == {
         "ConnectionLimits",
         "Limits",
+        "PresenceLimits",
         "ServerLimits",
         "WireLimits",
         "YjsLimits",
@@ -106,4 +107,4 @@ def test_all_named_limits_are_shown() -> None:
         told = limits.rows(cls)
         assert all(what for _, _, what in told)
         parts = {field.name for field in dataclasses.fields(cls)} - {name for name, _, _ in told}
-        assert parts <= {"wire", "entry", "connection"}
+        assert parts <= {"wire", "entry", "connection", "presence"}
