@@ -243,6 +243,13 @@ CLIENT_SAID_GOODBYE = Event(
     "a client says goodbye (%(code)s): %(reason)s",
     ("connection", "code", "reason"),
 )
+PRESENT_IN_TOO_MANY = Event(
+    "present_in_too_many",
+    _SERVER,
+    _WARNING,
+    "document %(document)r: a replica is not shown there, because it watches too many documents",
+    ("document",),
+)
 FRAME_UNKNOWN = Event(
     "frame_unknown",
     _SERVER,
