@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -10,14 +9,13 @@ from typing import Literal, NamedTuple
 
 import anyio
 
+from crdtsync import events
 from crdtsync.display import repr_html
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.path import Path
 from crdtsync.log import Entry
 
 __all__ = ["Change", "Observers"]
-
-_log = logging.getLogger("crdtsync.document")
 
 
 class Change(NamedTuple):
@@ -99,7 +97,7 @@ class Observers:
                     try:
                         callback(change)
                     except Exception:
-                        _log.exception("an observer of document %r failed", change.document)
+                        events.OBSERVER_FAILED.log(document=change.document)
         finally:
             self._telling = False
 

@@ -7,10 +7,10 @@ records that changed.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from crdtsync import events
 from crdtsync.codec import check_value
 from crdtsync.document.guard import STEPS_MAX, StrategyError, bounded_by
 from crdtsync.document.node import Pairs
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Column"]
 
 _STEPS_PER_RECORD = 1_000
-
-_log = logging.getLogger("crdtsync.strategy")
 
 
 class Column:
@@ -74,7 +72,8 @@ class Column:
             try:
                 self._settle()
             except StrategyError as failure:
-                _log.warning("strategy %s failed on %s: %s", self.rule, self.spec.path, failure)
+                path = self.spec.path
+                events.STRATEGY_FAILED.log(strategy=str(self.rule), path=path, error=failure)
                 self.forget()
             self._filled = True  # or failed, until something changes
         return self._settled

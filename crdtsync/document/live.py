@@ -9,13 +9,13 @@ that it is what it was. Read `journal` for what the log must be able to do.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import pycrdt
 
+from crdtsync import events
 from crdtsync.codec import check_value
 from crdtsync.document.action import Action, JoinedAction, NestedAction, current_action
 from crdtsync.document.causality import Causality
@@ -43,7 +43,6 @@ from crdtsync.log import EMPTY_UPDATE, Entry
 
 __all__ = ["LiveDocument"]
 
-_log = logging.getLogger("crdtsync.document")
 
 E = TypeVar("E", bound=Edit)
 
@@ -294,7 +293,7 @@ class LiveDocument:
         self._look_ahead(entries)
         view = self.view
         view.listen()
-        with slot_events(self._doc) as events:
+        with slot_events(self._doc) as changes:
             try:
                 applied = apply_entries(self._doc, self._not_waiting(entries))
             except BaseException as error:
@@ -304,7 +303,7 @@ class LiveDocument:
         if not applied or self._is_waited_for():
             self.load()
         else:
-            effects = view.take(events, tell=bool(self.observers))
+            effects = view.take(changes, tell=bool(self.observers))
         self._grow(sum(len(entry.data) for entry in entries))
         if self.observers:
             self.observers.tell(Change(self.journal.name, "remote", tuple(entries), *effects))
@@ -366,12 +365,8 @@ class LiveDocument:
         newest = max((entry.schema_version for entry in entries), default=0)
         if newest > self._newest_schema:
             self._newest_schema = newest
-            _log.warning(
-                "document %r holds work of schema version %d; this class knows %d: what it does "
-                "not know is kept, see caveats()",
-                self.journal.name,
-                newest,
-                self.schema_version,
+            events.SCHEMA_AHEAD.log(
+                document=self.journal.name, newest=newest, known=self.schema_version
             )
 
     # --- loading -------------------------------------------------------------------------------
@@ -422,7 +417,7 @@ class LiveDocument:
         try:
             journal.save_snapshot(Snapshot(journal.vector, state, clocks(self._doc), slots))
         except StorageError as error:  # the log has everything; only the next load is slower
-            _log.warning("document %r: no snapshot could be kept: %s", journal.name, error)
+            events.SNAPSHOT_NOT_KEPT.log(document=journal.name, error=error)
 
     @property
     def crdt_clocks(self) -> dict[int, int]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 
 import pycrdt
 
+from crdtsync import events
 from crdtsync.document.crdt import Reached, apply_updates, clocks, is_crdt_failure
 from crdtsync.document.effect import Waiting, apply_what_can_be, took_effect
 from crdtsync.document.journal import Loadable, Snapshot
@@ -37,8 +37,6 @@ __all__ = [
     "slot_changes",
     "slot_events",
 ]
-
-_log = logging.getLogger("crdtsync.document")
 
 _ENTRIES_PER_TRANSACTION = 200
 _FAILURES_LOGGED_MAX = 10
@@ -83,12 +81,11 @@ def materialize(journal: Loadable, passing: Callable[[Material], object] | None 
         except CorruptLogError:
             journal.set_damage_aside()
     for replica, held in itertools.islice(material.waiting.items(), _FAILURES_LOGGED_MAX):
-        _log.error(
-            "document %r: entry %d of replica %x is without effect, and so is what follows it: %s",
-            journal.name,
-            held.entries[0].seq,
-            replica,
-            held.reason,
+        events.ENTRY_WITHOUT_EFFECT.log(
+            document=journal.name,
+            replica=f"{replica:x}",
+            seq=held.entries[0].seq,
+            error=held.reason,
         )
     return material
 
@@ -119,10 +116,10 @@ def load_state(state: bytes, expected: Mapping[int, int]) -> dict[str, bytes] | 
         The live slots in it; None if it cannot be loaded, or is not what was expected.
     """
     doc: pycrdt.Doc[Any] = pycrdt.Doc()
-    with slot_events(doc) as events:
+    with slot_events(doc) as changes:
         if not _apply_state(doc, state, expected):
             return None
-    return {key: data for key, data in slot_changes(events) if data is not None}
+    return {key: data for key, data in slot_changes(changes) if data is not None}
 
 
 @contextmanager
@@ -132,11 +129,11 @@ def slot_events(doc: pycrdt.Doc[Any]) -> Iterator[list[Any]]:
     Its Rust core is asked directly: the Python layer above would walk every value of every event,
     in search of shared types, which cost a tenth of all receiving.
     """
-    events: list[Any] = []
+    changes: list[Any] = []
     slots: Any = doc.get(ROOT, type=pycrdt.Map).integrated
-    subscription = slots.observe(lambda event: events.append(event.keys))
+    subscription = slots.observe(lambda event: changes.append(event.keys))
     try:
-        yield events
+        yield changes
     finally:
         subscription.drop()
 
@@ -147,9 +144,9 @@ def live_slots_of(doc: pycrdt.Doc[Any]) -> dict[str, bytes]:
     return {k: bytes(data) for k, data in slots.items() if isinstance(data, _BYTES)}
 
 
-def slot_changes(events: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes | None]]:
+def slot_changes(changes: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, bytes | None]]:
     """Yield (key, bytes) of slots that were set, (key, None) of those that were deleted."""
-    for event in events:
+    for event in changes:
         for key, change in event.items():
             data = None if change["action"] == "delete" else change["newValue"]
             # What is not bytes is no slot: to us it is as if nothing stood there.
@@ -165,16 +162,16 @@ def _quickly(
         if _apply_state(material.doc, snapshot.state, snapshot.clocks):
             material.vector, material.slots = dict(snapshot.vector), snapshot.slots
         else:
-            _log.warning("document %r: its snapshot is not usable", journal.name)
+            events.SNAPSHOT_UNUSABLE.log(document=journal.name)
             if journal.base() is not None:
                 return None
             material.doc = pycrdt.Doc(client_id=journal.replica)
     entries = journal.entries(dict(material.vector))
     while batch := list(itertools.islice(entries, _ENTRIES_PER_TRANSACTION)):
-        with slot_events(material.doc) as events:
+        with slot_events(material.doc) as changes:
             if not apply_entries(material.doc, batch):
                 return None
-        for key, data in slot_changes(events):
+        for key, data in slot_changes(changes):
             if data is None:
                 material.slots.pop(key, None)
             else:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from crdtsync import events
 from crdtsync.document.guard import StrategyError, bounded
 from crdtsync.document.node import SlotNode
 from crdtsync.document.schema import FieldSpec
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from crdtsync.document.view import View
 
 __all__ = ["MemberNode", "is_present"]
-
-_log = logging.getLogger("crdtsync.strategy")
 
 
 class MemberNode(SlotNode):
@@ -90,7 +88,7 @@ def is_present(
                 return present
             problem = f"it returned a {type(present).__name__}, not a bool"
     if problem is not None:
-        _log.warning("presence strategy %s failed on %s: %s", ruling.rule, path, problem)
+        events.STRATEGY_FAILED.log(strategy=str(ruling.rule), path=path, error=problem)
     return any(
         all(write.seq > removal.seen.get(write.replica, 0) for removal in removals)
         for write in candidates

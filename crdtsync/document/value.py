@@ -6,9 +6,9 @@ The field's strategy decides between candidates, in a `guard` that contains what
 from __future__ import annotations
 
 import datetime
-import logging
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from crdtsync import events
 from crdtsync.clock import to_datetime
 from crdtsync.codec import copy_value
 from crdtsync.document.conflict import Conflict
@@ -19,6 +19,7 @@ from crdtsync.document.path import Path
 from crdtsync.document.schema import MISSING, FieldSpec
 from crdtsync.document.slots import Slot
 from crdtsync.strategy import Base, Candidate, Claim, Strategy
+from crdtsync.telemetry import CONFLICTS
 
 if TYPE_CHECKING:
     from crdtsync.document.column import Column
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from crdtsync.document.writer import Writer
 
 __all__ = ["ColumnValueNode", "ValueEdit", "ValueNode"]
-
-_log = logging.getLogger("crdtsync.strategy")
 
 
 class ValueEdit:
@@ -86,6 +85,8 @@ class ValueNode(SlotNode):
         assert self.owner is not None
         contested = self.owner.view.contested
         if len(pairs) > 1:
+            if self not in contested:
+                CONFLICTS.add()
             contested[self] = None
         elif contested:
             contested.pop(self, None)
@@ -172,7 +173,7 @@ class ValueNode(SlotNode):
                 value = choose(ruling.judge, self.spec, candidates)
             except StrategyError as failure:
                 error = str(failure)
-                _log.warning("strategy %s failed on %s: %s", ruling.rule, self.path, error)
+                events.STRATEGY_FAILED.log(strategy=str(ruling.rule), path=self.path, error=error)
         self._value = value
         self._verdict = _Verdict(candidates, ruling, error)
 
@@ -282,7 +283,7 @@ def _reason(judge: Strategy, candidates: tuple[Candidate[Any], ...], chosen: Any
         try:
             return str(bounded(explain, candidates, chosen))
         except StrategyError:
-            _log.exception("strategy %s could not explain itself", judge.name)
+            events.STRATEGY_SILENT.log(strategy=judge.name)
     writers = [c for c in candidates if c.value == chosen]
     if not writers:
         return f"{judge.name} made it of {len(candidates)} writes"

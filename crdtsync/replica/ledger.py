@@ -7,13 +7,13 @@ how it is stored.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import apsw
 
+from crdtsync import events
 from crdtsync.clone import Resume, decode_clone
 from crdtsync.document import Snapshot
 from crdtsync.envelope import is_neutral
@@ -45,6 +45,7 @@ from crdtsync.replica.seals import Seals
 from crdtsync.replica.store import Progress
 from crdtsync.replica.stored import Missing, StoredLogs
 from crdtsync.seal import KEY
+from crdtsync.telemetry import ACTIONS, APPENDS, ENTRIES, now
 from crdtsync.vector import covers
 
 if TYPE_CHECKING:
@@ -57,8 +58,6 @@ __all__ = ["History", "Ledger", "Received"]
 
 History: TypeAlias = Literal["keep", "trim"]
 """What becomes of entries that a snapshot covers and the server holds: kept, or let go."""
-
-_log = logging.getLogger("crdtsync.replica")
 
 
 class Received(NamedTuple):
@@ -237,7 +236,12 @@ class Ledger:
         damage = [found for found in self.audit() if isinstance(found, CorruptLogError)]
         self.damage += damage
         for error in damage:
-            _log.error("%s", error)
+            events.LOG_DAMAGED.log(
+                document=self.name,
+                replica=f"{error.replica:x}",
+                seq=error.seq,
+                error=error,
+            )
         if self._store.read_only:
             self._read_sound()
         else:
@@ -391,6 +395,7 @@ class Ledger:
         Raises:
             StorageError, LimitError: nothing was stored.
         """
+        began = now()
         heads, replica = self.heads, self.replica
         head = heads.get(replica, EMPTY_HEAD)
         if self.sent > head.seq:
@@ -435,6 +440,8 @@ class Ledger:
         heads[replica] = Head(entry.seq, entry.hash)
         if dependencies:
             self._fresh.clear()
+        ACTIONS.add()
+        APPENDS.since(began)
         self._appended(self.name)
         return entry
 
@@ -467,6 +474,7 @@ class Ledger:
                     known = 0 if last is None else last[0]
                 self._keep(entries, cursor, known, neutral, clamped)
             if entries:
+                ENTRIES.add(len(entries), "in")
                 self._follow(entries, heads, tell=not neutral)
             if neutral and self.rebuild is not None:
                 self.rebuild([*neutral, *clamped, *entries])

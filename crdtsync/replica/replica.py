@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from crdtsync import events
 from crdtsync.clock import HybridLogicalClock
 from crdtsync.codec import check_value
 from crdtsync.display import repr_html
@@ -51,7 +51,6 @@ __all__ = ["Replica"]
 
 D = TypeVar("D", bound=Document)
 
-_log = logging.getLogger("crdtsync.replica")
 
 _EXCHANGE_BYTES = 1024 * 1024
 
@@ -247,7 +246,7 @@ class Replica:
             try:
                 callback(name)
             except Exception:  # the action has happened, whatever a listener thinks of it
-                _log.exception("a listener of replica %x failed", self.id)
+                events.LISTENER_FAILED.log(replica=f"{self.id:x}", document=name)
 
     def merge(self, other: Replica) -> None:
         """Exchange all documents with another replica in this process, both ways.
@@ -340,14 +339,12 @@ class Replica:
             if new in mending.firsts:
                 new, key = store.rotate()
             entries = mending.carry_out(new, None if key is None else key.public)
-        _log.warning(
-            "document %r: its log %x was continued in two places after entry %d; %d entries of "
-            "ours were written anew as replica %x",
-            name,
-            replica,
-            common,
-            len(entries),
-            new,
+        events.LOG_MENDED.log(
+            document=name,
+            replica=f"{new:x}",
+            former=f"{replica:x}",
+            seq=common,
+            entries=len(entries),
         )
         self._go_on(name, entries)
 
@@ -381,7 +378,7 @@ class Replica:
             self.close()  # what is in memory, and would be written, is not so any more
             raise
         if rotated:
-            _log.warning("%s goes on as replica %x", self.path, self.id)
+            events.REPLICA_ROTATED.log(path=self.path, replica=f"{self.id:x}")
         for name in self._ledgers if rotated else [mended or ""]:
             self._tell(name)
 

@@ -29,15 +29,17 @@ class Batch:
         payload: the encoded Entries frame.
         tops: for each log in it, its highest number.
         marked: there are marked entries in it, of which those who hold them must be told.
+        count: how many entries there are in it.
     """
 
-    __slots__ = ("_advance", "after", "document", "marked", "payload", "tops", "upto")
+    __slots__ = ("_advance", "after", "count", "document", "marked", "payload", "tops", "upto")
 
     def __init__(self, document: str, after: int, rows: Sequence[Row]) -> None:
         self.document = document
         self.after = after
         self.upto = rows[-1].offset
         self.payload = encode_entries(document, after, self.upto, (row.data for row in rows))
+        self.count = len(rows)
         self.tops = {row.replica: row.seq for row in rows}
         self.marked = any(row.is_marked for row in rows)
         self._advance: bytes | None = None
@@ -66,11 +68,15 @@ def fitting(rows: Sequence[Row], document: str, frame_bytes_max: int) -> int:
 
 
 class BatchCache:
-    """The batches used last, up to a number of bytes, by document and offset."""
+    """The batches used last, up to a number of bytes, by document and offset.
+
+    Attributes:
+        bytes: how many they have now.
+    """
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._bytes = 0
+        self.bytes = 0
         self._batches: dict[tuple[str, int], Batch] = {}
 
     def get(self, document: str, after: int) -> Batch | None:
@@ -84,18 +90,18 @@ class BatchCache:
     def forget(self, document: str) -> None:
         """Keep no batch of a document: some of what is in them has changed."""
         for key in [key for key in self._batches if key[0] == document]:
-            self._bytes -= _size(self._batches.pop(key))
+            self.bytes -= _size(self._batches.pop(key))
 
     def put(self, batch: Batch) -> None:
         """Keep a batch, at the cost of those unused for longest."""
         key = batch.document, batch.after
         replaced = self._batches.pop(key, None)
         if replaced is not None:
-            self._bytes -= _size(replaced)
+            self.bytes -= _size(replaced)
         self._batches[key] = batch
-        self._bytes += _size(batch)
-        while self._bytes > self._bytes_max and len(self._batches) > 1:
-            self._bytes -= _size(self._batches.pop(next(iter(self._batches))))
+        self.bytes += _size(batch)
+        while self.bytes > self._bytes_max and len(self._batches) > 1:
+            self.bytes -= _size(self._batches.pop(next(iter(self._batches))))
 
 
 def _size(batch: Batch) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from crdtsync import events
 from crdtsync.log import Entry
 from crdtsync.refusal import refuse
 from crdtsync.server.access import AccessPolicy, AllowAll, Decision, JudgedAction, decide
@@ -16,6 +17,7 @@ from crdtsync.server.authentication import Identity
 from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channel
 from crdtsync.server.intake import check_author, check_relayed
+from crdtsync.telemetry import SERVER_REFUSALS
 
 __all__ = ["Bench"]
 
@@ -102,7 +104,21 @@ class Bench:
             if may_write and entry.refusal is None:
                 decision = self._judge(entry, known.get(entry.replica), view)
             judged.append(entry if decision else refuse(entry, decision.reason or ""))
+        self._note_refusals(
+            [new for old, new in zip(entries, judged, strict=True) if new is not old]
+        )
         return judged
+
+    def _note_refusals(self, refused: Sequence[Entry]) -> None:
+        SERVER_REFUSALS.add(len(refused), "entry")
+        for entry in refused:
+            events.ENTRY_REFUSED.log(
+                document=entry.document,
+                replica=f"{entry.replica:x}",
+                seq=entry.seq,
+                user=self._identity().user,
+                reason=entry.refusal,
+            )
 
     async def _owners(
         self, entries: Sequence[Entry], known: Mapping[int | None, Any], channel: Channel

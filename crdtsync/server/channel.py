@@ -22,6 +22,7 @@ from crdtsync.server.limits import ServerLimits
 from crdtsync.server.presence import Presence
 from crdtsync.server.timekeeper import Timekeeper
 from crdtsync.server.views import DocumentView
+from crdtsync.telemetry import SERVER_ENTRIES
 
 __all__ = ["Channel", "Channels", "Follower"]
 
@@ -292,9 +293,16 @@ class Channels:
             if not unused:
                 self._left.add(channel.document)
 
+    @property
+    def cached_bytes(self) -> int:
+        """How much memory the encoded entries take that are kept for whoever is next."""
+        return self._cache.bytes
+
     def _extend(self, added: Added) -> None:
         if added.rewritten:
             self._cache.forget(added.document)
+        else:
+            SERVER_ENTRIES.add(len(added.rows), "in")
         channel = self._channels.get(added.document)
         if channel is not None:
             channel.extend(added)

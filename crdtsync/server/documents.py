@@ -9,7 +9,6 @@ faster than it may is given credit back later.
 from __future__ import annotations
 
 import heapq
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 from typing import TypeAlias, TypeVar
@@ -17,6 +16,7 @@ from typing import TypeAlias, TypeVar
 import anyio
 from anyio.lowlevel import checkpoint
 
+from crdtsync import events
 from crdtsync.errors import CorruptLogError, CrdtSyncError, StorageError
 from crdtsync.log import Entry
 from crdtsync.server.bench import Bench
@@ -27,6 +27,7 @@ from crdtsync.server.showing import Showing
 from crdtsync.server.subscription import Subscription, subscribe
 from crdtsync.server.throttle import Throttle
 from crdtsync.sync import Check, Push, ServerProtocol, Show, Subscribe, Unsubscribe
+from crdtsync.telemetry import SERVER_APPENDS, SERVER_CLONES, SERVER_ENTRIES, SERVER_REFUSALS, now
 
 __all__ = ["DocumentFrame", "Documents"]
 
@@ -37,8 +38,6 @@ _ENDED_MAX = 64  # subscriptions that have ended and still stand in the queue
 _FRAME_BYTES_MIN = 512  # what any frame is taken to cost, so that many small ones are a lot too
 
 T = TypeVar("T")
-
-_logger = logging.getLogger(__name__)
 
 
 class Documents:
@@ -150,7 +149,7 @@ class Documents:
             subscription = self._behind[0][2]
             if subscription.live and subscription.clone_anew():
                 channel = subscription.channel
-                self._protocol.subscribed(channel.document, channel.heads, subscription.mode)
+                self._subscribed(subscription)
                 self._moved(channel.document, subscription)
             behind = subscription.live and subscription.is_behind
             frame = subscription.cached() if behind else None
@@ -162,12 +161,18 @@ class Documents:
                 continue
             if frame is not None:
                 self._send(subscription, *frame)
-                budget -= len(frame[1])
+                budget -= len(frame.payload)
             elif behind:
                 await self._guarded(subscription.channel.document, self._read, subscription)
                 return
             budget -= _FRAME_BYTES_MIN + self._settle(subscription)
             may_read = False
+
+    @property
+    def lag(self) -> int:
+        """How many entries of all that is followed were not sent yet."""
+        behind = (one for _, _, one in self._behind if one.live)
+        return sum(max(0, one.channel.offset - one.cursor) for one in behind)
 
     def behind(self) -> dict[str, int]:
         """Return by how much each document that is followed was not sent yet."""
@@ -194,7 +199,9 @@ class Documents:
             if code is not None:
                 self._fail(document, code, error)
             elif isinstance(error, StorageError):
-                _logger.error("a connection ends because of the storage: %s", error)
+                events.STORAGE_FAILED.log(
+                    problem="a connection ends because of the storage", error=error
+                )
                 self._protocol.goodbye(
                     "unavailable",
                     "the server cannot store or read at the moment; nothing was changed",
@@ -208,6 +215,7 @@ class Documents:
         self._drop(document)
         decision = self._bench.may_read(document)
         if not decision:
+            SERVER_REFUSALS.add(kind="document")
             self._protocol.failed(document, "forbidden", decision.reason or "")
             return
         channel = await self._channels.join(document)
@@ -223,8 +231,14 @@ class Documents:
         subscription.honoured = self._honoured
         channel.follow(subscription)
         self._moved(document, subscription)
-        self._protocol.subscribed(document, channel.heads, subscription.mode)
+        self._subscribed(subscription)
         self._queue(subscription)
+
+    def _subscribed(self, subscription: Subscription) -> None:
+        if subscription.mode == "clone":
+            SERVER_CLONES.add()
+        channel = subscription.channel
+        self._protocol.subscribed(channel.document, channel.heads, subscription.mode)
 
     async def _push(self, pushes: list[Push]) -> None:
         document = pushes[0].document
@@ -242,7 +256,9 @@ class Documents:
             check_marks(entries, subscription.channel)
             entries = self._channels.timekeeper.clamped(entries)
             entries = await self._bench.judge(entries, subscription.channel)
+            began = now()
             appended = await self._backend.append(document, entries)
+            SERVER_APPENDS.since(began)
         finally:
             self._give_back(pushes)
         if self._protocol.closed:
@@ -260,9 +276,9 @@ class Documents:
 
     def _give_back(self, pushes: Sequence[Push]) -> None:
         size = sum(push.size for push in pushes)
-        now = anyio.current_time()
-        self._throttle.spend(size, sum(len(push.entries) for push in pushes), now)
-        if self._withheld or self._throttle.waits(now):
+        time = anyio.current_time()
+        self._throttle.spend(size, sum(len(push.entries) for push in pushes), time)
+        if self._withheld or self._throttle.waits(time):
             self._withheld += size  # until `release`
         else:
             self._protocol.returned(size)
@@ -288,7 +304,8 @@ class Documents:
             self._send(subscription, *frame)
         self._settle(subscription)
 
-    def _send(self, subscription: Subscription, upto: int, payload: bytes) -> None:
+    def _send(self, subscription: Subscription, upto: int, payload: bytes, entries: int) -> None:
+        SERVER_ENTRIES.add(entries, "out")
         self._protocol.send_payload(payload)
         subscription.cursor = upto
 
@@ -327,9 +344,12 @@ class Documents:
 
     def _fail(self, document: str, code: str, error: CrdtSyncError) -> None:
         self._drop(document)
+        SERVER_REFUSALS.add(kind="document")
         if self._protocol.closed:
             return
-        _logger.warning("document %r fails for a connection (%s): %s", document, code, error)
+        hello = self._protocol.hello
+        connection = None if hello is None else hello.client.hex()
+        events.DOCUMENT_FAILED.log(document=document, connection=connection, code=code, error=error)
         # What our disk looks like is no client's business.
         private = isinstance(error, CorruptLogError)
         reason = "the server's copy of this document is damaged" if private else str(error)

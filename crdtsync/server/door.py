@@ -7,10 +7,10 @@ before. Read next: `crdtsync.server.authentication` (tokens), `crdtsync.keys` (w
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Collection
 
+from crdtsync import events
 from crdtsync.errors import AuthenticationError
 from crdtsync.keys import NONCE_BYTES, check_challenge, is_public_key
 from crdtsync.server.access import AccessPolicy, AllowAll
@@ -20,8 +20,6 @@ from crdtsync.server.devices import Device
 from crdtsync.sync import Hello, Proof
 
 __all__ = ["Door"]
-
-_logger = logging.getLogger(__name__)
 
 
 class Door:
@@ -63,7 +61,7 @@ class Door:
         except AuthenticationError:
             raise
         except Exception as error:
-            _logger.exception("the authenticator failed, so that nobody can be let in")
+            events.AUTHENTICATOR_FAILED.log()
             raise AuthenticationError("the server cannot tell who you are at the moment") from error
 
     def draw_nonce(self, hello: Hello) -> bytes | None:

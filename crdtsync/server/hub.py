@@ -7,7 +7,6 @@ client's connection is to the server outlives its sockets: see `crdtsync.server.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable, Collection
 from types import TracebackType
 from typing import Literal, Self
@@ -15,6 +14,7 @@ from typing import Literal, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from crdtsync import events, telemetry
 from crdtsync.errors import StorageError, TransportError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
@@ -33,13 +33,19 @@ from crdtsync.server.records import ConnectionRecord, KnownConnection, lag_of
 from crdtsync.server.session import Session
 from crdtsync.server.tags import Tags, no_tags
 from crdtsync.sync import Hello, ServerProtocol
+from crdtsync.telemetry import (
+    SERVER_CACHED,
+    SERVER_CONNECTIONS,
+    SERVER_DOWNGRADES,
+    SERVER_LAG,
+    SERVER_QUEUED,
+    SERVER_REFUSALS,
+)
 from crdtsync.transport.stream import FrameStream
 
 __all__ = ["Hub"]
 
 _CHECK_INTERVAL_MAX_S = 1.0
-
-_logger = logging.getLogger(__name__)
 
 
 class Hub:
@@ -157,12 +163,14 @@ class Hub:
             return
         session = Session(stream, self)
         self._sessions.add(session)
+        SERVER_CONNECTIONS.set(self, len(self._sessions), "replica")
         try:
             await session.run()
         except Exception:
-            _logger.exception("a connection ends because of a bug")
+            events.CLIENT_BROKEN.log(connection=session.connection)
         finally:
             self._sessions.discard(session)
+            SERVER_CONNECTIONS.set(self, len(self._sessions), "replica")
             client = session.client
             if client is not None and self._clients.get(client) is session:
                 del self._clients[client]
@@ -193,7 +201,7 @@ class Hub:
             if changed is not None:
                 self._tell(changed)
         except StorageError as error:
-            _logger.error("a connection stays inactive: %s", error)
+            events.STORAGE_FAILED.log(problem="a connection stays inactive", error=error)
 
     async def known_connections(self, user: str | None = None) -> list[KnownConnection]:
         """Return the connections of a user, or all, with what each follows.
@@ -227,7 +235,8 @@ class Hub:
     async def _downgrade(self, client: bytes, reason: str) -> None:
         changed = await self.connections.change(client, Event.DOWNGRADE, reason)
         if changed is not None:
-            _logger.info("connection %s is downgraded: %s", client.hex(), reason)
+            SERVER_DOWNGRADES.add()
+            events.CLIENT_DOWNGRADED.log(connection=client.hex(), reason=reason)
             self._tell(changed)
 
     def _tell(self, record: ConnectionRecord) -> None:
@@ -236,6 +245,7 @@ class Hub:
             session.stands(record)
 
     async def _turn_away(self, stream: FrameStream, reason: str) -> None:
+        SERVER_REFUSALS.add(kind="connection")
         protocol = ServerProtocol(self.limits.wire)
         protocol.goodbye("busy", reason, self.limits.retry_after_ms)
         try:
@@ -261,9 +271,17 @@ class Hub:
             for session in self._sessions:
                 session.check(now)
             self.channels.check(now)
+            if telemetry.is_on:
+                self._measure()
             await _guarded(self.connections.flush, "cursors cannot be written down")
             await _guarded(self._end_unwanted, "it cannot be seen who is to be let go")
             await _guarded(self._erase_due, "something is to be erased, and cannot be")
+
+    def _measure(self) -> None:
+        """Say how much there is of what comes and goes."""
+        SERVER_LAG.set(self, sum(session.lag for session in self._sessions))
+        SERVER_QUEUED.set(self, self.memory.used)
+        SERVER_CACHED.set(self, self.channels.cached_bytes)
 
     async def _erase_due(self) -> None:
         """Erase what another process has asked to be erased."""
@@ -301,4 +319,4 @@ async def _guarded(act: Callable[[], Awaitable[None]], problem: str) -> None:
     try:
         await act()
     except StorageError as error:
-        _logger.error("%s: %s", problem, error)
+        events.STORAGE_FAILED.log(problem=problem, error=error)

@@ -11,10 +11,10 @@ Nothing here is urgent, and nothing is lost if it fails: it is tried again.
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 
+from crdtsync import events
 from crdtsync.errors import StorageError
 from crdtsync.server.backend import Backend
 from crdtsync.server.channel import Channel, Channels
@@ -26,8 +26,6 @@ from crdtsync.server.records import ConnectionRecord, Lag
 from crdtsync.server.snapshots import take_snapshot
 
 __all__ = ["Keeper"]
-
-_logger = logging.getLogger(__name__)
 
 
 class Keeper:
@@ -180,7 +178,8 @@ class Keeper:
                 finally:
                     self._channels.leave(channel, unused=True)
             except StorageError as error:
-                _logger.error("the history of %r is left as it is: %s", document, error)
+                problem = f"the history of {document!r} is left as it is"
+                events.STORAGE_FAILED.log(problem=problem, error=error)
 
     async def _look_after(self, channel: Channel) -> None:
         limits = self._limits

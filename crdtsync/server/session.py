@@ -12,7 +12,6 @@ a cursor. The hub looks at the clock for all sessions: see `check`.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from typing import Protocol
 import anyio
 from anyio.lowlevel import checkpoint
 
+from crdtsync import events
 from crdtsync.errors import (
     AuthenticationError,
     RemoteProtocolError,
@@ -63,11 +63,10 @@ from crdtsync.sync import (
     Unknown,
     Unsubscribe,
 )
+from crdtsync.telemetry import SERVER_REFUSALS
 from crdtsync.transport.stream import FrameStream
 
 __all__ = ["Host", "Session"]
-
-_logger = logging.getLogger(__name__)
 
 
 class Host(Protocol):
@@ -159,6 +158,16 @@ class Session:
         return None if hello is None else hello.client
 
     @property
+    def connection(self) -> str | None:
+        """The same in hexadecimal, as it is logged."""
+        return None if self.client is None else self.client.hex()
+
+    @property
+    def lag(self) -> int:
+        """How many entries it follows and was not sent yet."""
+        return self._documents.lag
+
+    @property
     def replica(self) -> int | None:
         """The id of the replica that connects, as soon as it has said so."""
         hello = self._protocol.hello
@@ -204,6 +213,9 @@ class Session:
             self._host.memory.used -= self._outbox_bytes
             if self.client is not None:
                 self._host.connections.seen(self.client)
+            if self.record is not None:
+                seconds = anyio.current_time() - self._began_at
+                events.CLIENT_WENT.log(connection=self.connection, seconds=seconds)
 
     def stands(self, record: ConnectionRecord) -> None:
         """Take note of what the connection has become, and tell the client."""
@@ -281,13 +293,14 @@ class Session:
                     self._wake()
                     await self._room()
         except RemoteProtocolError as error:
-            _logger.warning("a client broke the protocol: %s", error)
+            events.CLIENT_BROKE_PROTOCOL.log(connection=self.connection, error=error)
             self._protocol.goodbye("protocol", str(error))
         except AuthenticationError as error:
-            _logger.warning("a client is turned away: %s", error)
+            SERVER_REFUSALS.add(kind="connection")
+            events.CLIENT_TURNED_AWAY.log(connection=self.connection, error=error)
             self._protocol.goodbye("authentication", error.reason)
         except TransportError as error:
-            _logger.debug("a connection is gone: %s", error)
+            events.CLIENT_GONE.log(connection=self.connection, error=error)
             self._sending.cancel()
         except Exception:
             self._protocol.goodbye("internal", "a fault of the server", self._limits.retry_after_ms)
@@ -342,9 +355,11 @@ class Session:
             case Token():
                 await self._hear_token(frame)
             case Goodbye():
-                _logger.debug("a client says goodbye (%s): %s", frame.code, frame.reason)
+                events.CLIENT_SAID_GOODBYE.log(
+                    connection=self.connection, code=frame.code, reason=frame.reason
+                )
             case Unknown():
-                _logger.debug("a frame of unknown type %d was passed over", frame.type)
+                events.FRAME_UNKNOWN.log(connection=self.connection, type=frame.type)
 
     async def _hear_hello(self, hello: Hello) -> None:
         self._identity = await self._door.identify(hello.token, hello.user)
@@ -371,12 +386,19 @@ class Session:
         try:
             self.record = record = await self._host.greet(self, hello, self._identity.user)
         except StorageError as error:
-            _logger.error("a client cannot be let in because of the storage: %s", error)
+            problem = "a client cannot be let in because of the storage"
+            events.STORAGE_FAILED.log(problem=problem, error=error)
             reason = "the server cannot store or read at the moment"
             self._protocol.goodbye("unavailable", reason, self._limits.retry_after_ms)
             return
         if self._protocol.closed:
             return
+        events.CLIENT_CAME.log(
+            connection=self.connection,
+            replica=f"{hello.replica:x}",
+            user=self._identity.user,
+            state=record.state.value,
+        )
         self._documents.honour(honoured=record.state is Life.ACTIVE)
         self._protocol.welcome(
             epoch=self._channels.backend.epoch,
@@ -435,7 +457,7 @@ class Session:
                 try:
                     await self._stream.send(payloads)
                 except TransportError as error:
-                    _logger.debug("a connection is gone: %s", error)
+                    events.CLIENT_GONE.log(connection=self.connection, error=error)
                     return
                 finally:
                     self._host.memory.used -= size

@@ -15,6 +15,7 @@ to everyone: repeats are harmless, and a frame made for one connection is not.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from crdtsync.log import Entry
 from crdtsync.server.backend import Backend, SnapshotInfo
@@ -23,11 +24,25 @@ from crdtsync.server.channel import Channel
 from crdtsync.sync import SnapshotPart, Subscribe, encode_frame
 from crdtsync.vector import StateVector, covers
 
-__all__ = ["Subscription", "subscribe"]
+__all__ = ["Outgoing", "Subscription", "subscribe"]
 
 _PART_OVERHEAD_BYTES = 128  # what a SnapshotPart holds besides its name and data
 _LOGS_PUSHED_MAX = 64
 """Of how many logs it is remembered what this connection pushed; of more, it gets some back."""
+
+
+class Outgoing(NamedTuple):
+    """A frame to be sent.
+
+    Attributes:
+        upto: the offset it leads to.
+        payload: the frame, encoded.
+        entries: how many there are in it.
+    """
+
+    upto: int
+    payload: bytes
+    entries: int
 
 
 class Subscription:
@@ -136,8 +151,8 @@ class Subscription:
             if entry.replica in pushed or len(pushed) < _LOGS_PUSHED_MAX:
                 pushed[entry.replica] = max(entry.seq, pushed.get(entry.replica, 0))
 
-    def cached(self) -> tuple[int, bytes] | None:
-        """Return the next frame and the offset it leads to, if it takes no reading."""
+    def cached(self) -> Outgoing | None:
+        """Return the next frame, if it takes no reading."""
         if self._clone is not None:
             return None
         if self._vector:
@@ -147,8 +162,8 @@ class Subscription:
         batch = self.channel.cached(self.cursor)
         return None if batch is None else self._frame(batch)
 
-    async def read(self, backend: Backend, frame_bytes_max: int) -> tuple[int, bytes] | None:
-        """Return the next frame and the offset it leads to. There must be one, not cached.
+    async def read(self, backend: Backend, frame_bytes_max: int) -> Outgoing | None:
+        """Return the next frame. There must be one, not cached.
 
         None if what was to be read has been replaced: see `clone_anew`.
 
@@ -163,14 +178,14 @@ class Subscription:
         rows = await backend.read(document, cursor, frame_bytes_max, upto=self._covered_upto)
         rows = rows[: fitting(rows, document, frame_bytes_max)]
         upto = rows[-1].offset
-        lacked = (
+        lacked = [
             row.data for row in rows if row.seq > self._vector.get(row.replica, 0) or row.is_marked
-        )
-        return upto, encode_entries(document, cursor, upto, lacked)
+        ]
+        return Outgoing(upto, encode_entries(document, cursor, upto, lacked), len(lacked))
 
     async def _read_part(
         self, clone: SnapshotInfo, backend: Backend, frame_bytes_max: int
-    ) -> tuple[int, bytes] | None:
+    ) -> Outgoing | None:
         document, position = self.channel.document, self._position
         room = max(1, frame_bytes_max - _PART_OVERHEAD_BYTES - len(document.encode()))
         data = await backend.read_snapshot(document, clone.id, position, room)
@@ -180,12 +195,12 @@ class Subscription:
         self._position = position + len(data)
         if self._position >= clone.size:
             self._clone = None
-        return clone.offset, encode_frame(frame)
+        return Outgoing(clone.offset, encode_frame(frame), 0)
 
-    def _frame(self, batch: Batch) -> tuple[int, bytes]:
+    def _frame(self, batch: Batch) -> Outgoing:
         if self._pushed and not batch.marked and covers(self._pushed, batch.tops):
-            return batch.upto, batch.advance
-        return batch.upto, batch.payload
+            return Outgoing(batch.upto, batch.advance, 0)
+        return Outgoing(batch.upto, batch.payload, batch.count)
 
 
 async def subscribe(

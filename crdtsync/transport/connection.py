@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 import anyio
 
+from crdtsync import events
 from crdtsync.errors import (
     ActionError,
     LocalProtocolError,
@@ -28,6 +29,7 @@ from crdtsync.errors import (
 from crdtsync.selection import PRIORITY, Documents, Selection
 from crdtsync.sync import WireLimits
 from crdtsync.sync.frames import FATAL_CODES, Goodbye, Standing
+from crdtsync.telemetry import CONNECTION_EVENTS, span
 from crdtsync.transport.address import parse_url
 from crdtsync.transport.backoff import Backoff
 from crdtsync.transport.follower import Follower
@@ -96,7 +98,7 @@ class Connection:
         self._queries = Queries(documents, replica.user)
         self._limits = limits
         self._backoff = backoff
-        self._feed = EventFeed()
+        self._feed = EventFeed(self._note)
         self._state: ConnectionState = "connecting"
         self._session: Session | None = None  # while on line
         self._error: str | None = None
@@ -156,6 +158,10 @@ class Connection:
             LocalProtocolError: the connection's context was left.
         """
         wanted = {name: self._replica.ledger(name).ours for name in self._names()}
+        with span("synced", documents=len(wanted)):
+            await self._prove(wanted)
+
+    async def _prove(self, wanted: dict[str, Mapping[int, int]]) -> None:
         while True:
             if self._refused is not None:
                 raise RefusedError(self._refused.code, self._refused.reason)
@@ -252,7 +258,8 @@ class Connection:
     async def _run_session(self) -> float:
         """Run one session; return how long to wait before the next."""
         try:
-            stream = await self._connector()
+            with span("connect", server=self._server):
+                stream = await self._connector()
         except TransportError as error:
             self._error = str(error)
             return self._backoff.delay_s()
@@ -321,6 +328,12 @@ class Connection:
         self._state = state
         self._error = detail
         self._feed.publish(ConnectionEvent(state, detail or ""))
+
+    def _note(self, event: ConnectionEvent) -> None:
+        CONNECTION_EVENTS.add(kind=event.kind)
+        events.CONNECTION[event.kind].log(
+            replica=f"{self._replica.id:x}", document=event.document, detail=event.detail
+        )
 
     def _leave(self) -> None:
         self._enter("closed", self._error)

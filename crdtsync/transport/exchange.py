@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from importlib import metadata
 from itertools import islice
 
+from crdtsync import telemetry
 from crdtsync.clock import AHEAD_MAX_MS
 from crdtsync.errors import (
     ActionError,
@@ -57,6 +58,7 @@ from crdtsync.sync.frames import (
     Subscriptions,
     Welcome,
 )
+from crdtsync.telemetry import BEHIND, ENTRIES, UNACKNOWLEDGED
 from crdtsync.transport.follower import Follower
 from crdtsync.transport.ports import ReplicaPort
 from crdtsync.transport.presence import Presences
@@ -574,11 +576,19 @@ class Exchange:
             return
         self._protocol.ping()
         self._report()
+        if telemetry.is_on:
+            self._measure()
         for _ in range(min(CHECKED_PER_TICK, len(self._rotation))):
             name = self._rotation.popleft()
             if self.followers[name].failure is None:
                 self._rotation.append(name)
                 self.ask(name)
+
+    def _measure(self) -> None:
+        """Say how far the two sides are apart."""
+        followers = self.followers.values()
+        UNACKNOWLEDGED.set(self, sum(one.ledger.unacknowledged for one in followers))
+        BEHIND.set(self, sum(one.behind for one in followers if one.live))
 
     def _follow(self, name: str) -> Follower:
         follower = self.followers.get(name)
@@ -637,6 +647,7 @@ class Exchange:
                     break
                 protocol.push(name, [entry.data for entry in part])
                 follower.pushed(part)
+                ENTRIES.add(len(part), "out")
         except LocalProtocolError as error:
             self._give_up(name, "local", str(error))
             return False

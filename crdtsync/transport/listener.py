@@ -6,7 +6,6 @@ addresses that speak HTTP are listened on by `crdtsync.server.web`.
 
 from __future__ import annotations
 
-import logging
 import os
 import ssl
 import stat
@@ -19,6 +18,7 @@ from anyio.abc import ByteStream, SocketAttribute, SocketListener, SocketStream
 from anyio.streams.stapled import MultiListener
 from anyio.streams.tls import TLSStream
 
+from crdtsync import events
 from crdtsync.errors import TransportError
 from crdtsync.sync import WireLimits
 from crdtsync.transport.address import Address, parse_url
@@ -28,8 +28,6 @@ __all__ = ["Listener", "bind", "listen", "unbind"]
 
 _UNIX_MODE = 0o600  # only the user who serves may connect, unless they open the socket to others
 _ACCEPT_PAUSE_S = 0.1
-
-_log = logging.getLogger(__name__)
 
 
 class Listener:
@@ -81,7 +79,7 @@ class Listener:
                         return
                     except (OSError, anyio.BrokenResourceError) as error:
                         # Too many open files, or a client gone again: both pass.
-                        _log.warning("%s: a connection was not accepted: %r", self.url, error)
+                        events.ACCEPT_FAILED.log(url=self.url, error=repr(error))
                         await anyio.sleep(_ACCEPT_PAUSE_S)
                         continue
                     tasks.start_soon(run, stream)
@@ -102,7 +100,7 @@ class Listener:
                     standard_compatible=False,
                 )
         except TransportError as error:
-            _log.info("a client is not let in without encryption: %s", error)
+            events.ENCRYPTION_FAILED.log(url=self.url, error=error)
             await stream.aclose()
             return None
         except BaseException:

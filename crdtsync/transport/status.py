@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -87,15 +87,20 @@ class EventFeed:
     """Hands events to any number of listeners, each at its own pace.
 
     A listener that falls far behind loses the oldest; nobody waits for it.
+
+    Args:
+        told: is told first.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[ConnectionEvent], object] = lambda _: None) -> None:
+        self._told = told
         self._listeners: weakref.WeakSet[_Listener] = weakref.WeakSet()
         self._news = anyio.Event()
         self.closed = False
 
     def publish(self, event: ConnectionEvent) -> None:
         """Hand an event to all who listen now."""
+        self._told(event)
         for listener in self._listeners:
             listener.queue.append(event)
         self.notify()

@@ -21,10 +21,11 @@ async def follow(subscription: Subscription, backend: MemoryBackend) -> list[byt
     while subscription.cursor < subscription.channel.offset:
         frame = subscription.cached() or await subscription.read(backend, 512)
         assert frame is not None
-        upto, payload = frame
+        upto, payload, count = frame
         entries = decode_frame(payload)
         assert isinstance(entries, Entries)
         assert (entries.after, entries.upto) == (subscription.cursor, upto)
+        assert count == len(entries.entries)
         assert len(payload) <= 512
         subscription.cursor = upto
         datas += entries.entries

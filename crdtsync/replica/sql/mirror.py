@@ -7,13 +7,13 @@ it, and where a column's records are decided together, one may get another value
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import apsw
 
+from crdtsync import events
 from crdtsync.document import Column, LiveDocument, Node, RecordNode
 from crdtsync.errors import StorageError
 from crdtsync.replica.sql.cells import Cell, cell
@@ -28,8 +28,6 @@ __all__ = ["Mirror"]
 
 _Changes: TypeAlias = dict[RecordNode, set[str]]
 """Records of which something may have changed, and which of their fields have."""
-
-_log = logging.getLogger("crdtsync.replica")
 
 
 class Mirror:
@@ -132,11 +130,7 @@ class Mirror:
             else:
                 self._write_changes(touched)
         except (apsw.SQLError, apsw.ConstraintError, apsw.SchemaChangeError) as error:
-            _log.warning(
-                "the tables of SQL view %r are not as they were made, and are made anew: %s",
-                self._view,
-                error,
-            )
+            events.SQL_VIEW_REMADE.log(view=self._view, error=error)
             self._damaged()
 
     def write_all(self) -> None:

@@ -5,11 +5,11 @@ A policy that fails refuses: see `decide`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from crdtsync import events
 from crdtsync.server.authentication import Identity
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "refused",
 ]
 
-_logger = logging.getLogger(__name__)
 
 View: TypeAlias = Callable[[], Mapping[str, Any]]
 """Returns a document as plain values, as it is without the action; made when it is asked for."""
@@ -127,9 +126,9 @@ def decide(ask: Callable[[], Decision]) -> Decision:
     try:
         decision = ask()
     except Exception:
-        _logger.exception("an access policy failed, which refuses what it was asked")
+        events.POLICY_FAILED.log()
     else:
         if isinstance(decision, Decision):
             return decision
-        _logger.error("an access policy returned %r, which refuses what it was asked", decision)
+        events.POLICY_UNDECIDED.log(answer=repr(decision))
     return refused("the server's access policy failed")

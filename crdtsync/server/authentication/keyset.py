@@ -20,7 +20,6 @@ Read next: `crdtsync.server.authentication.jwt`.
 from __future__ import annotations
 
 import json
-import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +32,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from jwt import PyJWK, PyJWTError
 
+from crdtsync import events
 from crdtsync.errors import ConfigurationError
 
 __all__ = ["ALGORITHMS", "FILE_BYTES_MAX", "Key", "KeyFile", "parse_jwks", "pem_key", "secret_key"]
@@ -58,8 +58,6 @@ _MEMBERS = {
 }
 _KINDS = {"OKP": "EdDSA", "EC": "ES256", "RSA": "RS256", "oct": "HS256"}
 _NAMES = {"Ed25519": "EdDSA"}  # RFC 9864 calls it by its curve
-
-_logger = logging.getLogger(__name__)
 
 
 class Key(NamedTuple):
@@ -200,9 +198,9 @@ class KeyFile:
             try:
                 self._keys = _read(self.path)
             except ConfigurationError as error:
-                _logger.error("the keys read before are used on: %s", error)
+                events.KEYS_UNREADABLE.log(path=str(self.path), error=error)
             else:
-                _logger.info("%s: %d keys were read", self.path, len(self._keys))
+                events.KEYS_READ.log(path=str(self.path), keys=len(self._keys))
         return self._keys
 
 

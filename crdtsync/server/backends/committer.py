@@ -12,7 +12,6 @@ that is still done, and its answer dropped.
 
 from __future__ import annotations
 
-import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -24,13 +23,13 @@ import anyio
 from anyio import from_thread
 from anyio.lowlevel import EventLoopToken, current_token
 
+from crdtsync import events
 from crdtsync.errors import EntryError, StorageError
+from crdtsync.telemetry import SERVER_COMMITS, SERVER_WRITES, now, span
 
 __all__ = ["Committer"]
 
 T = TypeVar("T")
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +47,7 @@ class _Request:
                 self.answered(self.result)
         except Exception:
             # It is stored all the same, and nobody else's answer may be lost for it.
-            _logger.exception("reporting what was stored has failed")
+            events.REPORT_FAILED.log()
         finally:
             self.done.set()
 
@@ -139,7 +138,7 @@ class Committer:
                 self._answer(self._write_all([each for each in requests if each.writes]))
                 self._answer(self._read_all([each for each in requests if not each.writes]))
         except anyio.RunFinishedError:
-            _logger.warning("%s: the event loop has ended before it was closed", self._name)
+            events.LOOP_ENDED.log(path=self._name)
         finally:
             self._close()
 
@@ -152,8 +151,9 @@ class Committer:
     def _try_write(self, requests: list[_Request]) -> bool:
         if not requests:
             return True
+        began = now()
         try:
-            with self._transaction():
+            with span("commit", writes=len(requests)), self._transaction():
                 for request in requests:
                     request.error = None
                     try:
@@ -166,6 +166,8 @@ class Committer:
             for request in requests:
                 request.error = error
             return False
+        SERVER_COMMITS.since(began)
+        SERVER_WRITES.record(len(requests))
         return True
 
     def _read_all(self, requests: list[_Request]) -> list[_Request]:

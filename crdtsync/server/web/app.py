@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from typing import Literal, Protocol, Self
 
 import anyio
 
+from crdtsync import events
 from crdtsync.errors import StorageError
 from crdtsync.server.access import AccessPolicy
 from crdtsync.server.authentication import Authenticator
@@ -39,8 +39,6 @@ from crdtsync.server.yjs import Doors, HocuspocusPath, YjsLimits, YWebsocketPath
 from crdtsync.transport.messages import MESSAGE_BYTES_MAX, MessageFrameStream, MessageStream
 
 __all__ = ["WebApp", "WebDoor", "WebPage", "WebRequest", "web_app"]
-
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,10 +231,10 @@ class WebApp:
             except Refused as answer:
                 status, reason = answer.status, answer.reason
             except StorageError as error:
-                _logger.error("a page cannot be shown: %s", error)
+                events.PAGE_UNREADABLE.log(error=error)
                 reason = "the server cannot read at the moment"
             except Exception:
-                _logger.exception("a page cannot be shown because of a bug")
+                events.PAGE_BROKEN.log()
                 status, reason = 500, "a fault of the server"
             finally:
                 await exchange.finish(status, reason)

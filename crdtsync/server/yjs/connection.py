@@ -7,13 +7,13 @@ A client that does not take its answers is not read from. One that takes nothing
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Protocol
 
 import anyio
 
+from crdtsync import events
 from crdtsync.errors import RemoteProtocolError, TransportError
 from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.transport.messages import MessageStream
@@ -37,8 +37,6 @@ EXPIRED = 4501
 STOPPING, BROKEN, AGAIN = 1012, 1011, 1013
 
 _REASON_BYTES_MAX = 123  # RFC 6455, section 5.5
-
-_logger = logging.getLogger(__name__)
 
 
 class Teller(Protocol):
@@ -142,13 +140,13 @@ class Connection:
                     self._room = anyio.Event()
                     await self._room.wait()
         except RemoteProtocolError as error:
-            _logger.warning("a Yjs client broke the protocol: %s", error)
+            events.YJS_CLIENT_BROKE_PROTOCOL.log(error=error)
             self.close(MALFORMED, str(error))
             return
         except TransportError as error:
-            _logger.debug("a Yjs client is gone: %s", error)
+            events.YJS_CLIENT_GONE.log(error=error)
         except Exception:
-            _logger.exception("a connection of a Yjs client ends because of a bug")
+            events.YJS_CLIENT_BROKEN.log()
             self.close(BROKEN, "a fault of the server")
             return
         self.close(1000, "")
@@ -179,7 +177,7 @@ class Connection:
                     await self._bell.wait()
                     self._bell = None
         except TransportError as error:
-            _logger.debug("a Yjs client is gone: %s", error)
+            events.YJS_CLIENT_GONE.log(error=error)
             self.close(1006, "")
 
     async def _send_all(self, messages: Iterable[bytes]) -> None:

@@ -8,7 +8,6 @@ Read next: `crdtsync.server.yjs.room`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol, Self
@@ -16,6 +15,7 @@ from typing import Protocol, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from crdtsync import events
 from crdtsync.server.glance import Glance
 from crdtsync.server.hub import Hub
 from crdtsync.server.yjs.connection import AGAIN, BROKEN, Connection
@@ -25,13 +25,12 @@ from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.rooms import Rooms
 from crdtsync.server.yjs.scribe import door_key
 from crdtsync.server.yjs.y_websocket import YWebsocketDoor
+from crdtsync.telemetry import SERVER_CONNECTIONS
 from crdtsync.transport.messages import MessageStream
 
 __all__ = ["Doors"]
 
 _CHECK_INTERVAL_MAX_S = 1.0
-
-_logger = logging.getLogger(__name__)
 
 
 class _Door(Protocol):
@@ -142,13 +141,15 @@ class Doors:
             return
         door = make(connection)
         self._served.add(door)
+        SERVER_CONNECTIONS.set(self, len(self._served), "yjs")
         try:
             await door.run()
         except Exception:
-            _logger.exception("a connection of a Yjs client ends because of a bug")
+            events.YJS_CLIENT_BROKEN.log()
             await stream.close(BROKEN, "a fault of the server")
         finally:
             self._served.discard(door)
+            SERVER_CONNECTIONS.set(self, len(self._served), "yjs")
 
     async def _keep_time(self) -> None:
         limits = self.limits

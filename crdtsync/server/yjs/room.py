@@ -11,13 +11,13 @@ Read next: `replay` (the document), `drafts` (the entries), `recent` (what is to
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import anyio
 import pycrdt
 
+from crdtsync import events
 from crdtsync.document.crdt import panics_as_errors
 from crdtsync.errors import EntryError, StorageError
 from crdtsync.log import Entry
@@ -28,11 +28,10 @@ from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.server.yjs.recent import Recent, united
 from crdtsync.server.yjs.replay import Replay
 from crdtsync.server.yjs.scribe import PART_BYTES_MAX, Scribe
+from crdtsync.telemetry import SERVER_APPENDS, now
 from crdtsync.update import divide, nests_too_deeply
 
 __all__ = ["Member", "Room"]
-
-_logger = logging.getLogger(__name__)
 
 
 class Member(Writer, Protocol):
@@ -170,7 +169,7 @@ class Room:
             if writes:
                 await self._write(writes)
         except StorageError as error:
-            _logger.error("document %r: Yjs clients are sent away: %s", self.document, error)
+            events.ROOM_UNSTORED.log(document=self.document, error=error)
             for write in writes:
                 write.told(Verdict(unavailable=True))
 
@@ -220,11 +219,13 @@ class Room:
                     for draft in drafts
                     for entry in draft.entries
                 }
+                began = now()
                 await self._backend.append(self.document, entries)
+                SERVER_APPENDS.since(began)
             self.scribe.stored()
         except EntryError as error:
             # Somebody else has written one of the logs: it is not ours, as a new look will show.
-            _logger.error("document %r: %s", self.document, error)
+            events.ROOM_OVERTAKEN.log(document=self.document, error=error)
             self._abandon()
             drafts = [Draft(list(writes), [], Verdict(unavailable=True))]
         except BaseException:

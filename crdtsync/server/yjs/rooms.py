@@ -5,11 +5,10 @@ A room is loaded by the first who joins, while the others wait for it, and goes 
 
 from __future__ import annotations
 
-import logging
-
 import anyio
 from anyio.abc import TaskGroup
 
+from crdtsync import events
 from crdtsync.clock import HybridLogicalClock
 from crdtsync.document.crdt import panics_as_errors
 from crdtsync.keys import DeviceKey
@@ -21,8 +20,6 @@ from crdtsync.server.yjs.room import Room
 from crdtsync.server.yjs.scribe import Scribe
 
 __all__ = ["Full", "Rooms"]
-
-_logger = logging.getLogger(__name__)
 
 
 class Full(Exception):  # noqa: N818 - it is no error, but an answer
@@ -142,7 +139,7 @@ class Rooms:
             with panics_as_errors():
                 await room.run()
         except Exception:
-            _logger.exception("document %r: its room ends because of a bug", room.document)
+            events.ROOM_BROKEN.log(document=room.document)
             opening = self._openings.get(room.document)
             if opening is not None and opening.room is room:
                 del self._openings[room.document]
