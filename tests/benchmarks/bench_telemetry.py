@@ -66,8 +66,8 @@ class Worker:
 @pytest.mark.parametrize(
     ("name", "setup", "goal"),
     [
-        ("an action, with the API alone", "", "≤ 1.02 times the same without"),
-        ("an action, with an SDK", _SDK, "≤ 1.15 times the same without"),
+        ("an action, with the API alone", "", "≤ 1.05 times the same without"),
+        ("an action, with an SDK", _SDK, "≤ 1.1 times the same without"),
     ],
 )
 def test_an_action_with_telemetry(
