@@ -66,15 +66,17 @@ class Loadable(Protocol):
 
 
 class Journal(Loadable, Protocol):
-    """One document's logs, durably kept.
+    """One document's logs, durably kept."""
 
-    Attributes:
-        sent: number up to which somebody else may have seen our entries.
-        acknowledged: number up to which our entries can no longer be refused.
-    """
+    @property
+    def sent(self) -> int:
+        """Number up to which somebody else may have seen our entries."""
+        ...
 
-    sent: int
-    acknowledged: int
+    @property
+    def acknowledged(self) -> int:
+        """Number up to which our entries can no longer be refused."""
+        ...
 
     def entries(
         self, after: Mapping[int, int] | None = None, upto: Mapping[int, int] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import apsw
 
@@ -30,19 +30,17 @@ from crdtsync.log import (
     Dependency,
     Entry,
     Head,
-    decode_entry,
-    hash_of,
     make_entry,
 )
-from crdtsync.marks import reconciled
 from crdtsync.refusal import refuse
-from crdtsync.replica.audit import STORED
 from crdtsync.replica.bases import Base, CloneTable
 from crdtsync.replica.beginning import base_logs, check_clone
+from crdtsync.replica.delivery import Delivery
 from crdtsync.replica.inbox import Inbox
+from crdtsync.replica.marked import Marked
 from crdtsync.replica.mending import Mending
 from crdtsync.replica.seals import Seals
-from crdtsync.replica.store import Progress
+from crdtsync.replica.states import History, States
 from crdtsync.replica.stored import Missing, StoredLogs
 from crdtsync.seal import KEY
 from crdtsync.telemetry import ACTIONS, APPENDS, ENTRIES, now
@@ -54,11 +52,7 @@ if TYPE_CHECKING:
     from crdtsync.limits import Limits
     from crdtsync.replica.store import Store
 
-__all__ = ["History", "Ledger", "Received"]
-
-History: TypeAlias = Literal["keep", "trim"]
-"""What becomes of entries that a snapshot covers and the server holds: kept, or let go."""
-
+__all__ = ["Ledger", "Received"]
 
 _TIMED_EACH = 8
 """Of so many actions one is timed: OpenTelemetry needs a sixth of an action's time to note it."""
@@ -93,14 +87,9 @@ class Ledger:
     Attributes:
         heads: the end of every log held.
         users: who uses each replica, as its log says.
-        cursor: how far we have got in the server's log.
-        sent: number up to which our entries may have been seen by others.
-        acknowledged: number up to which they are durable at the server.
-        carried: our logs of former ids that the server is not known to have whole.
         apply: is told of entries stored from elsewhere.
         rebuild: is told of entries that have another effect now, and of new ones with them.
         reorder: is told of entries that count as of another time now.
-        clamps: the times as of which clamped entries count, by (replica, seq).
         together: makes a block in which entries are stored and what is made of them, at once.
     """
 
@@ -120,7 +109,6 @@ class Ledger:
         self.apply: Callable[[Sequence[Entry]], None] | None = None
         self.rebuild: Callable[[Sequence[Entry]], None] | None = None
         self.reorder: Callable[[Sequence[Entry]], None] | None = None
-        self.clamps: dict[tuple[int, int], int] = {}
         self.together: Callable[[], AbstractContextManager[object]] = nullcontext
         self._store = store
         self._clock = clock
@@ -128,13 +116,14 @@ class Ledger:
         self._limits = limits
         self._appended = appended
         self._stored = StoredLogs(store, name)
-        self._history = history
         self._inbox = Inbox(name, limits, self._stored.hash_of, self._stored.is_below)
-        self._safe: dict[int, int] = {}
         self._seals = Seals(store, self._stored)
         self.users: dict[int, str] = {}
         self.damage: list[CorruptLogError] = []
         self.number = self._stored.number
+        self._delivery = Delivery(store, self.number)
+        self._marked = Marked(store, self._stored, clock)
+        self._states = States(store, self._stored, history)
         self._clones = CloneTable(store.file, self.number, limits.clone_bytes_max)
         try:
             self._read()
@@ -162,7 +151,9 @@ class Ledger:
                     self._take_head(entry)
         self._read_progress()
         # Heads that became known since our last entry: the next one depends on them.
-        known = positions.get(self.replica, 0) if self._known is None else self._known
+        known = self._delivery.known
+        if known is None:
+            known = positions.get(self.replica, 0)
         if self.replica in base.logs and base.logs[self.replica].head == self.heads[self.replica]:
             known = base.position - 1  # what our last entry knew, only the ends below tell
         self._fresh = {replica for replica, position in positions.items() if position > known}
@@ -209,15 +200,8 @@ class Ledger:
         with self._store.file.errors():
             self.users.clear()  # views look at it
             self.users.update(self._store.users(self.number))
-            logs = self._store.carried(self.number)
-            progress = self._store.progress(self.number)
-            self.clamps.clear()  # and at these
-            for replica, log in self._stored.logs.items():
-                for seq, clamp in self._store.logs.clamps(log).items():
-                    self.clamps[replica, seq] = clamp
-        self._formers = {replica: one.upto for replica, one in logs.items()}
-        self.carried = {r: one for r, one in logs.items() if one.acknowledged < one.upto}
-        self.sent, self.acknowledged, self.cursor, self._known = progress
+            self._delivery.read()
+            self._marked.read()
 
     def _take_head(self, entry: Entry) -> None:
         self.heads[entry.replica] = Head(entry.seq, entry.hash)
@@ -316,14 +300,11 @@ class Ledger:
         Under a former id of ours, that is so up to where we were when it was given up; what the
         server has of that is for others to keep.
         """
-        carried = self.carried.get(replica)
-        return replica == self.replica or (carried is not None and seq < carried.upto)
+        return replica == self.replica or self._delivery.carries(replica, seq)
 
     def superseded(self) -> set[bytes]:
         """Return the hashes of entries of ours that were written anew: what they did is here."""
-        logs = [log for replica, log in self._stored.logs.items() if replica in self._store.keys]
-        with self._store.file.errors():
-            return {hash_of(data) for log in logs for data in self._store.logs.superseded(log)}
+        return self._marked.superseded()
 
     def hash_at(self, replica: int, seq: int) -> bytes | None:
         """Return the hash of an entry by its number; None if it is not stored."""
@@ -380,10 +361,27 @@ class Ledger:
 
     def own_logs(self) -> dict[int, int]:
         """Return which logs are ours, oldest first: under each id, the number of our last entry."""
-        begun = {replica: self._stored.at(replica, 1) for replica in self._formers}
-        times = {replica: first.time for replica, first in begun.items() if first is not None}
-        formers = {r: self._formers[r] for r in sorted(times, key=times.__getitem__)}
-        return {**formers, self.replica: self.next_seq - 1}
+        return {**self._delivery.formers(self._stored.at), self.replica: self.next_seq - 1}
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """How far we have got in the server's log."""
+        return self._delivery.cursor
+
+    @property
+    def sent(self) -> int:
+        """Number up to which our entries may have been seen by others."""
+        return self._delivery.sent
+
+    @property
+    def acknowledged(self) -> int:
+        """Number up to which our entries are durable at the server."""
+        return self._delivery.acknowledged
+
+    @property
+    def clamps(self) -> Mapping[tuple[int, int], int]:
+        """The times as of which clamped entries count, by (replica, seq)."""
+        return self._marked.clamps
 
     # --- what we do ----------------------------------------------------------------------------
 
@@ -402,9 +400,10 @@ class Ledger:
         began = now()
         heads, replica = self.heads, self.replica
         head = heads.get(replica, EMPTY_HEAD)
-        if self.sent > head.seq:
+        sent = self._delivery.sent
+        if sent > head.seq:
             raise StorageError(
-                f"entries up to {self.sent} of ours in document {self.name!r} were sent, but those "
+                f"entries up to {sent} of ours in document {self.name!r} were sent, but those "
                 f"from {head.seq + 1} on are damaged here: connect to the server to get them back",
                 path=self._store.path,
             )
@@ -430,7 +429,7 @@ class Ledger:
             limits=self._limits,
         )
         try:
-            if extra is None and self._known is None and replica in self._stored.logs:
+            if extra is None and self._delivery.known is None and replica in self._stored.logs:
                 self._store.logs.insert(self._stored.logs[replica], self._position + 1, entry)
             else:
                 self._keep([entry], self.cursor, None)
@@ -468,12 +467,12 @@ class Ledger:
         """
         prover = self._seals.prover if prove else None
         entries, heads, marked, stale, failure = self._inbox.admit(datas, self.heads, prover)
-        neutral, clamped = self._changed(marked, from_server=cursor is not None)
+        neutral, clamped = self._marked.changed(marked, from_server=cursor is not None)
         if failure is not None or self._inbox or cursor is None:
             cursor = self.cursor  # what is held is only in memory: it must be sent again some day
         with self.together():
             if entries or neutral or clamped or cursor != self.cursor:
-                known = self._known
+                known = self._delivery.known
                 if known is None and self.replica in heads:
                     last = self._stored.last(self.replica)
                     known = 0 if last is None else last[0]
@@ -486,9 +485,7 @@ class Ledger:
             elif clamped and self.reorder is not None:
                 self.reorder(clamped)
             if stale:
-                with self._store.file.transaction():
-                    self._store.bases.make_stale(self.number)
-                    self._store.drop_snapshot(self.number)
+                self._states.make_stale()
         if failure is not None:
             raise failure
         ours = [entry for entry in clamped if entry.replica in self._store.keys]
@@ -497,25 +494,6 @@ class Ledger:
     def forget_unproved(self) -> None:
         """Wait no longer for seals: what waits for one is going to be sent again, by whomever."""
         self._inbox.forget_unproved()
-
-    def _changed(
-        self, marked: Sequence[Entry], *, from_server: bool
-    ) -> tuple[list[Entry], list[Entry]]:
-        """Return what changes of entries that are held and have come again with a mark.
-
-        First those that have another effect now, then those that only count as of another time.
-        """
-        neutral: list[Entry] = []
-        clamped: list[Entry] = []
-        for came in marked:
-            held = self._stored.at(came.replica, came.seq)
-            if held is None:
-                continue
-            kept = reconciled(held, came, from_server=from_server)
-            if kept is not held:
-                same = (kept.extra, kept.update) == (held.extra, held.update)
-                (clamped if same else neutral).append(kept)
-        return neutral, clamped
 
     def refuse(self, replica: int, seq: int, reason: str) -> None:
         """Take the effect of an entry of ours away: the server has refused it.
@@ -535,21 +513,17 @@ class Ledger:
             return
         refused = [refuse(entry, reason)]
         with self.together():
-            self._keep([], self.cursor, self._known, refused)
+            self._keep([], self.cursor, self._delivery.known, refused)
             if self.rebuild is not None:
                 self.rebuild(refused)
 
     def refused(self) -> list[tuple[Entry, str]]:
         """Return our entries that were refused, as they were, and why."""
-        logs = [log for replica, log in self._stored.logs.items() if replica in self._store.keys]
-        with self._store.file.errors():
-            rows = [row for log in logs for row in self._store.logs.refused(log)]
-        return [(decode_entry(data, STORED), reason) for reason, data in rows]
+        return self._marked.refused()
 
     def forget_refused(self, entry: Entry) -> None:
         """Keep no longer what a refused entry of ours was."""
-        with self._store.file.transaction():
-            self._store.logs.forget_refused(self._stored.logs[entry.replica], entry.seq)
+        self._marked.forget_refused(entry)
 
     def _keep(
         self,
@@ -562,41 +536,24 @@ class Ledger:
         """Store entries, what is new about their logs, and how far they bring us."""
         table, number = self._store.logs, self.number
         logs, users = dict(self._stored.logs), {}
-        progress = Progress(self.sent, self.acknowledged, cursor, known)
+        delivery, marked = self._delivery, self._marked
         with self._store.file.transaction():
             for replica in {entry.replica for entry in entries} - logs.keys():
                 logs[replica] = table.add_log(number, replica)
             table.insert_many(logs, self._position + 1, entries)
-            erased = [entry for entry in (*entries, *neutral) if entry.erasure is not None]
-            for entry in erased:
-                table.forget_erased(logs[entry.replica], entry.seq)
-            for entry in neutral:
-                if entry.erasure is None and self.wrote_after(entry.replica, entry.seq - 1):
-                    table.keep_refused(logs[entry.replica], entry.seq, entry.refusal or "")
-            for entry in (*neutral, *clamped):
-                table.replace(logs[entry.replica], entry)
-            if neutral:
-                self._store.drop_snapshot(number)  # it holds their effects
+            erased = marked.write(logs, entries, neutral, clamped, self.wrote_after)
             for entry in entries:
                 if entry.extra and entry.user is not None:
                     self._store.write_user(number, entry.replica, entry.user)
                     users[entry.replica] = entry.user
-            if cursor != self.cursor or known != self._known:
-                self._store.write_progress(number, progress)
+            if cursor != delivery.cursor or known != delivery.known:
+                self._store.write_progress(number, delivery.at(cursor, known))
         self._stored.logs = logs
         self.users.update(users)
-        self.cursor, self._known = cursor, known
+        delivery.cursor, delivery.known = cursor, known
         if erased:
             self._store.file.scrub()
-        self._note_clamps([*entries, *neutral, *clamped])
-
-    def _note_clamps(self, entries: Sequence[Entry]) -> None:
-        """Take note of the times as of which entries count that are stored now."""
-        found = {(e.replica, e.seq): e.clamp for e in entries if e.clamp is not None}
-        self.clamps.update(found)
-        ours = [clamp for (replica, _), clamp in found.items() if replica in self._store.keys]
-        if ours:
-            self._clock.recede(max(ours))
+        marked.note([*entries, *neutral, *clamped])
 
     def _follow(self, entries: Sequence[Entry], heads: Mapping[int, Head], *, tell: bool) -> None:
         """Take note of entries from elsewhere that are stored now, and materialize them."""
@@ -653,13 +610,7 @@ class Ledger:
 
     def flush(self) -> None:
         """Make everything so far survive the loss of power. Call it before entries are sent."""
-        own = self.next_seq - 1
-        if self.sent < own:
-            with self._store.file.transaction(durable=True):
-                self._store.write_progress(
-                    self.number, Progress(own, self.acknowledged, self.cursor, self._known)
-                )
-            self.sent = own
+        self._delivery.flush(self.next_seq - 1)
 
     def acknowledge(self, theirs: Mapping[int, int]) -> None:
         """Note which of our entries are durable at the server.
@@ -667,40 +618,17 @@ class Ledger:
         Args:
             theirs: the server's state vector, which does not contradict ours.
         """
-        # Where they have more of a log than we, what they have may be a copy's, until it is here.
-        known = {
-            replica: seq
-            for replica, seq in theirs.items()
-            if replica in self._store.keys and seq <= self.heads.get(replica, EMPTY_HEAD).seq
-        }
-        seq = max(self.acknowledged, known.get(self.replica, 0))
-        carried = {
-            replica: one._replace(acknowledged=min(known[replica], one.upto))
-            for replica, one in self.carried.items()
-            if known.get(replica, 0) > one.acknowledged
-        }
-        if seq == self.acknowledged and not carried:
-            return
-        with self._store.file.transaction():
-            progress = Progress(self.sent, seq, self.cursor, self._known)
-            self._store.write_progress(self.number, progress)
-            for replica, one in carried.items():
-                self._store.write_carried(self.number, replica, one)
-        self.acknowledged = seq
-        everything = self.carried | carried
-        self.carried = {r: one for r, one in everything.items() if one.acknowledged < one.upto}
+        self._delivery.acknowledge(theirs, self.heads, self.replica)
 
     @property
     def ours(self) -> dict[int, int]:
         """The number of our last entry, under our id and under those before that still count."""
-        carried = {replica: one.upto for replica, one in self.carried.items()}
-        return {**carried, self.replica: self.next_seq - 1}
+        return self._delivery.ours(self.replica, self.next_seq - 1)
 
     @property
     def unacknowledged(self) -> int:
         """How many entries of ours are not known to be durable at the server."""
-        carried = sum(one.upto - one.acknowledged for one in self.carried.values())
-        return carried + self.next_seq - 1 - self.acknowledged
+        return self._delivery.unacknowledged(self.next_seq - 1)
 
     # --- beginning above a state ---------------------------------------------------------------
 
@@ -738,8 +666,8 @@ class Ledger:
                 hash_of=self._stored.hash_of,
                 prover=self._seals.prover,
                 own=self.replica,
-                sent=self.sent,
-                acknowledged=self.acknowledged,
+                sent=self._delivery.sent,
+                acknowledged=self._delivery.acknowledged,
             )
         except (CloneError, EntryError):
             with self._store.file.transaction():
@@ -755,13 +683,11 @@ class Ledger:
     @property
     def is_stale(self) -> bool:
         """Whether the state that the logs begin above holds what was erased: ask for another."""
-        with self._store.file.errors():
-            return self._store.bases.is_stale(self.number)
+        return self._states.is_stale
 
     def proved(self) -> None:
         """Note that the server holds all that is held here."""
-        if self._history == "trim":
-            self._safe = self.vector
+        self._states.proved(self.vector)
 
     def _begin_above(
         self,
@@ -772,22 +698,9 @@ class Ledger:
     ) -> None:
         own = base.logs.get(self.replica)
         seq = 0 if own is None else own.seq
-        progress = Progress(max(self.sent, seq), max(self.acknowledged, seq), cursor, self._known)
+        progress = self._delivery.above(seq, cursor)
         with self._store.file.transaction(durable=True):
-            self._store.bases.write(self.number, base, state)
-            self._store.drop_snapshot(self.number)
-            for (replica, number), clamp in (clamps or {}).items():
-                at = self._store.logs.logs(self.number).get(replica)
-                if at is None:
-                    at = self._store.logs.add_log(self.number, replica)
-                self._store.logs.clamp(at, number, clamp)
-            for log in base.logs.values():
-                if log.user is not None:
-                    self._store.write_user(self.number, log.replica, log.user)
-            self._store.write_progress(self.number, progress)
-            if self._history == "trim":
-                for replica in self._stored.logs.keys() & base.logs.keys():
-                    self._store.logs.drop(self._stored.logs[replica], base.logs[replica].seq)
+            self._states.begin_above(base, state, progress, clamps or {})
             self._clones.forget()
         self._read()
 
@@ -795,14 +708,11 @@ class Ledger:
 
     def base(self) -> Snapshot | None:
         """Return the state that the logs begin above; None where they are here from their first."""
-        with self._store.file.errors():
-            return self._store.bases.state(self.number)
+        return self._states.base()
 
     def snapshot(self) -> Snapshot | None:
         """Return the newest snapshot that the stored entries reach up to."""
-        with self._store.file.errors():
-            snapshot = self._store.snapshot(self.number)
-        return snapshot if snapshot is None or covers(self.vector, snapshot.vector) else None
+        return self._states.snapshot(self.vector)
 
     def save_snapshot(self, snapshot: Snapshot) -> None:
         """Keep a snapshot in place of the one before.
@@ -813,7 +723,7 @@ class Ledger:
         if self._store.read_only:
             return
         logs = None
-        if self._history == "trim" and covers(self._safe, snapshot.vector):
+        if self._states.may_begin_above(snapshot):
             logs = base_logs(
                 snapshot.vector,
                 users=self.users,
@@ -823,22 +733,14 @@ class Ledger:
                 prover=self._seals.prover,
             )
         if logs is None:
-            self._store.write_snapshot(self.number, snapshot)
+            self._states.save_snapshot(snapshot)
         else:
             self._begin_above(Base(self._position + 1, logs), snapshot, self.cursor)
 
     def checkpoint(self, vector: Mapping[int, int]) -> Snapshot | None:
         """Return the latest state kept that a state vector covers."""
-        if not covers(self.vector, vector):
-            return None
-        newest = self.snapshot()
-        if newest is not None and covers(vector, newest.vector):
-            return newest
-        with self._store.file.errors():
-            return self._store.checkpoints.latest(self.number, vector)
+        return self._states.checkpoint(vector) if covers(self.vector, vector) else None
 
     def save_checkpoint(self, state: Snapshot) -> None:
         """Keep a state that lies in the past; the store sees to it that there are not too many."""
-        if not self._store.read_only:
-            with self._store.file.transaction():
-                self._store.checkpoints.add(self.number, state)
+        self._states.save_checkpoint(state)

@@ -33,9 +33,10 @@ from crdtsync.replica.bundle import (
     import_bundle,
 )
 from crdtsync.replica.forks import find_fork
-from crdtsync.replica.ledger import History, Ledger
+from crdtsync.replica.ledger import Ledger
 from crdtsync.replica.sql import SqlView
 from crdtsync.replica.sql.layout import table_name
+from crdtsync.replica.states import History
 from crdtsync.replica.store import Store
 from crdtsync.replica.verify import Problem, verify_ledger, verify_state
 from crdtsync.selection import Documents
