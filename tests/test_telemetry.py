@@ -155,9 +155,13 @@ def test_actions_and_what_came_from_elsewhere(gain: Callable[..., float]) -> Non
         assert gain("replica.actions") == 3
         assert gain("replica.entries", "in") == 3
         assert gain("replica.conflicts") == 2  # each of them has got it
+        with Replica(user="eve") as eve:
+            eve.document(Note, "note").text = "eve's"
+            ann.merge(eve)
+        assert gain("replica.conflicts") == 3  # eve has got one; ann's has only grown
         hers.text = "settled"
         bob.merge(ann)
-        assert gain("replica.conflicts") == 2
+        assert gain("replica.conflicts") == 3
 
 
 def test_an_action_that_did_not_happen_does_not_count(gain: Callable[..., float]) -> None:

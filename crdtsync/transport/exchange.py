@@ -585,10 +585,10 @@ class Exchange:
                 self.ask(name)
 
     def _measure(self) -> None:
-        """Say how far the two sides are apart."""
+        """Say how far the two sides are apart. It counts until it is said anew."""
         followers = self.followers.values()
-        UNACKNOWLEDGED.set(self, sum(one.ledger.unacknowledged for one in followers))
-        BEHIND.set(self, sum(one.behind for one in followers if one.live))
+        UNACKNOWLEDGED.set(self._replica, sum(one.ledger.unacknowledged for one in followers))
+        BEHIND.set(self._replica, sum(one.behind for one in followers if one.live))
 
     def _follow(self, name: str) -> Follower:
         follower = self.followers.get(name)
