@@ -176,6 +176,7 @@ CONNECTION = {
         "mended": _INFO,
         "rotated": _INFO,
         "gap": _WARNING,
+        "stuck": _WARNING,
         "cloned": _INFO,
         "activated": _INFO,
         "downgraded": _INFO,
@@ -326,6 +327,21 @@ POLICY_UNDECIDED = Event(
     _ERROR,
     "an access policy returned %(answer)s, which refuses what it was asked",
     ("answer",),
+)
+TAGS_FAILED = Event(
+    "tags_failed",
+    _SERVER,
+    _ERROR,
+    "the tags of document %(document)r cannot be told",
+    ("document",),
+    traced=True,
+)
+TAGS_UNTOLD = Event(
+    "tags_untold",
+    _SERVER,
+    _ERROR,
+    "the tags of document %(document)r are a text, not a collection",
+    ("document",),
 )
 YJS_CLIENT_BROKE_PROTOCOL = Event(
     "yjs_client_broke_protocol",

@@ -425,7 +425,8 @@ class Session:
         try:
             await self._queries.ask(select)
         except StorageError as error:
-            _logger.error("a query cannot be answered because of the storage: %s", error)
+            problem = "a query cannot be answered because of the storage"
+            events.STORAGE_FAILED.log(problem=problem, error=error)
             reason = "the server cannot read at the moment; nothing was changed"
             self._protocol.goodbye("unavailable", reason, self._limits.retry_after_ms)
 

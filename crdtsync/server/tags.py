@@ -8,13 +8,12 @@ what a user may read is named to them.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection
 from typing import TypeAlias
 
-__all__ = ["Tags", "no_tags", "tags_of"]
+from crdtsync import events
 
-_logger = logging.getLogger(__name__)
+__all__ = ["Tags", "no_tags", "tags_of"]
 
 Tags: TypeAlias = Callable[[str], Collection[str]]
 """Returns the tags of a document. It must return soon: other connections wait meanwhile."""
@@ -36,7 +35,7 @@ def tags_of(ask: Tags, document: str) -> frozenset[str]:
         if not isinstance(found, str):
             return frozenset(found)
     except Exception:
-        _logger.exception("the tags of document %r cannot be told", document)
+        events.TAGS_FAILED.log(document=document)
     else:
-        _logger.error("the tags of document %r are a text, not a collection", document)
+        events.TAGS_UNTOLD.log(document=document)
     return frozenset()
