@@ -328,6 +328,13 @@ POLICY_UNDECIDED = Event(
     "an access policy returned %(answer)s, which refuses what it was asked",
     ("answer",),
 )
+PRESENCE_CROWDED = Event(
+    "presence_crowded",
+    _SERVER,
+    _WARNING,
+    "a replica wants to be present in too many documents: not in %(document)r",
+    ("document",),
+)
 TAGS_FAILED = Event(
     "tags_failed",
     _SERVER,

@@ -8,11 +8,11 @@ Read next: `crdtsync.server.presence`.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 import anyio
 
+from crdtsync import events
 from crdtsync.server.connections import unix_ms
 from crdtsync.server.limits import PresenceLimits
 from crdtsync.server.presence import Presence
@@ -20,8 +20,6 @@ from crdtsync.server.throttle import Throttle
 from crdtsync.sync import ServerProtocol, Show, State
 
 __all__ = ["Showing"]
-
-_logger = logging.getLogger(__name__)
 
 
 class _Sight:
@@ -73,7 +71,7 @@ class Showing:
         sight = self._sights.get(document)
         if sight is None:
             if len(self._sights) >= self._limits.documents_max:
-                _logger.warning("a replica wants to be present in too many documents")
+                events.PRESENCE_CROWDED.log(document=document)
                 return
             sight = self._sights[document] = _Sight(presence, lambda: self._news(document))
             self._news(document)
