@@ -243,13 +243,6 @@ CLIENT_SAID_GOODBYE = Event(
     "a client says goodbye (%(code)s): %(reason)s",
     ("connection", "code", "reason"),
 )
-PRESENT_IN_TOO_MANY = Event(
-    "present_in_too_many",
-    _SERVER,
-    _WARNING,
-    "document %(document)r: a replica is not shown there, because it watches too many documents",
-    ("document",),
-)
 FRAME_UNKNOWN = Event(
     "frame_unknown",
     _SERVER,
@@ -334,6 +327,13 @@ POLICY_UNDECIDED = Event(
     _ERROR,
     "an access policy returned %(answer)s, which refuses what it was asked",
     ("answer",),
+)
+PRESENCE_CROWDED = Event(
+    "presence_crowded",
+    _SERVER,
+    _WARNING,
+    "a replica wants to be present in too many documents: not in %(document)r",
+    ("document",),
 )
 TAGS_FAILED = Event(
     "tags_failed",

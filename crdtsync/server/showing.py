@@ -71,7 +71,7 @@ class Showing:
         sight = self._sights.get(document)
         if sight is None:
             if len(self._sights) >= self._limits.documents_max:
-                events.PRESENT_IN_TOO_MANY.log(document=document)
+                events.PRESENCE_CROWDED.log(document=document)
                 return
             sight = self._sights[document] = _Sight(presence, lambda: self._news(document))
             self._news(document)
