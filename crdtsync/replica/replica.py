@@ -210,6 +210,10 @@ class Replica:
         """Return the documents that are open."""
         return list(self._documents.values())
 
+    def is_open(self, name: str) -> bool:
+        """Tell whether the app has a document open."""
+        return name in self._documents
+
     def ledger(self, name: str) -> Ledger:
         """Return a document's logs as stored, beginning empty ones if there are none."""
         ledger = self._ledgers.get(name)

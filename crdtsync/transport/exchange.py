@@ -508,8 +508,9 @@ class Exchange:
         """
         follower = self.followers[name]
         if follower.failure is not None:
-            if self._queries.has_answered(name) and not follower.ledger.vector:
-                return True
+            missed = self._queries.has_answered(name) or not self._replica.is_open(name)
+            if missed and not follower.ledger.vector:
+                return True  # there is nothing of it here, and nobody who would miss it
             code, reason = follower.failure
             raise RefusedError(code, f"document {name!r}: {reason}")
         proved = follower.is_proved(check, ours)

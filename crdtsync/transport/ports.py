@@ -196,6 +196,10 @@ class ReplicaPort(Protocol):
         """Return the names of all documents."""
         ...
 
+    def is_open(self, name: str, /) -> bool:
+        """Tell whether the app has a document open."""
+        ...
+
     def ledger(self, name: str, /) -> LedgerPort:
         """Return a document's logs, making the document if it is new."""
         ...

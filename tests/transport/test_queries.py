@@ -183,6 +183,20 @@ async def test_a_document_that_is_forbidden_is_an_item() -> None:
                 assert (items[-1].kind, items[-1].done, items[-1].total) == ("complete", 3, 3)
 
 
+async def test_what_was_asked_for_in_vain_does_not_stand_in_the_way_later() -> None:
+    async with serving(policy=Hidden("secret")) as server:
+        with Replica(user="ann") as ann:
+            async with server.connect(ann) as connection:
+                assert told(await take(connection.query("secret")))[0] == ("failed", "secret")
+            async with server.connect(ann) as connection:
+                with anyio.fail_after(30):
+                    await connection.synced()
+            ann.document(Board, "secret")  # whoever has it open is told
+            async with server.connect(ann) as connection:
+                with anyio.fail_after(30), pytest.raises(RefusedError, match="secret"):
+                    await connection.synced()
+
+
 async def test_what_failed_may_arrive_after_all() -> None:
     policy = Hidden()
     async with serving(policy=policy) as server:
