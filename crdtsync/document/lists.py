@@ -9,7 +9,6 @@ Source: Nicolaescu et al., GROUP 2016 (YATA).
 from __future__ import annotations
 
 import operator
-import weakref
 from collections.abc import Iterable, Iterator, MutableSequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, overload
 
@@ -18,7 +17,7 @@ import pycrdt
 from crdtsync.codec import copy_value
 from crdtsync.document.handle import Handle
 from crdtsync.document.native import from_native, is_shared, to_native
-from crdtsync.document.node import Node
+from crdtsync.document.root import RootNode
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
@@ -52,64 +51,38 @@ class ListEdit:
         return ListEdit(list(self.steps))
 
 
-class ListNode(Node):
+class ListNode(RootNode[pycrdt.Array[Any]]):
     """State of a list: the CRDT root, and its values once somebody has read them."""
 
-    __slots__ = ("_root", "_subscription", "_values")
+    __slots__ = ("_values",)
+
+    kind = pycrdt.Array
 
     def __init__(self, path: str, owner: RecordNode) -> None:
         super().__init__(path, owner)
-        self._root: pycrdt.Array[Any] | None = None
         self._values: list[Any] | None = None
-        self._subscription: Any = None
-
-    @property
-    def root(self) -> pycrdt.Array[Any]:
-        """The CRDT array."""
-        if self._root is None:
-            assert self.owner is not None
-            self._root = self.owner.view.doc.get(self.path, type=pycrdt.Array)
-        return self._root
 
     @property
     def values(self) -> list[Any]:
         """The values as they are. Shared: copy before you hand one out."""
         if self._values is None:
             self._values = [from_native(item) for item in self.root]
-            assert self.owner is not None
-            self.owner.view.unheard[self] = None
+            self.heed()
         return self._values
 
     def clear(self) -> None:
-        self._root = self._values = self._subscription = None
+        super().clear()
+        self._values = None
 
     def plain(self) -> list[Any]:
         return [copy_value(value) for value in self.values]
 
-    def listen(self) -> None:
-        """Follow changes from elsewhere."""
-        if self._subscription is None:
-            weak = weakref.ref(self)  # a cycle through the CRDT library is never collected
+    def follow(self, told: list[Any]) -> None:
+        for event in told:
+            self._follow(event)
 
-            def follow(events: list[Any]) -> None:
-                node = weak()
-                if node is not None:
-                    for event in events:
-                        node.follow(event)
-
-            self._subscription = self.root.observe_deep(follow)
-
-    def deafen(self) -> None:
-        """Follow nothing any more."""
-        if self._subscription is not None:
-            self.root.unobserve(self._subscription)
-            self._subscription = None
-
-    def follow(self, event: Any) -> None:
-        """Take over a change from elsewhere."""
+    def _follow(self, event: Any) -> None:
         values = self._values
-        assert self.owner is not None
-        self.owner.view.changed[self] = None
         if values is None:
             return
         if event.path or any(is_shared(i) for d in event.delta for i in d.get("insert", ())):
@@ -128,10 +101,7 @@ class ListNode(Node):
     def write(self, writer: Writer, edit: ListEdit) -> None:
         if not edit.steps:
             return
-        if self._subscription is not None:
-            assert self.owner is not None
-            self.deafen()
-            self.owner.view.unheard[self] = None
+        self.pause()
         values, root = self.values, self.root
         for start, stop, new, natives in edit.steps:
             if stop > start:

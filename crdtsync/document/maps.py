@@ -9,7 +9,6 @@ Source: Nicolaescu et al., GROUP 2016 (YATA: the writes to a key are a sequence;
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -19,7 +18,7 @@ from crdtsync.codec import check_value, copy_value
 from crdtsync.document.formatting import same
 from crdtsync.document.handle import Handle
 from crdtsync.document.native import from_native, to_native
-from crdtsync.document.node import Node
+from crdtsync.document.root import RootNode
 
 if TYPE_CHECKING:
     from crdtsync.document.record import RecordNode
@@ -58,33 +57,24 @@ class MapEdit:
         return MapEdit(dict(self.keys))
 
 
-class MapNode(Node):
+class MapNode(RootNode[pycrdt.Map[Any]]):
     """State of a map: the CRDT root, and its values once somebody has read them."""
 
-    __slots__ = ("_root", "_stale", "_subscription", "_values")
+    __slots__ = ("_stale", "_values")
+
+    kind = pycrdt.Map
 
     def __init__(self, path: str, owner: RecordNode) -> None:
         super().__init__(path, owner)
-        self._root: pycrdt.Map[Any] | None = None
         self._values: dict[str, Any] | None = None
         self._stale: set[str] = set()
-        self._subscription: Any = None
-
-    @property
-    def root(self) -> pycrdt.Map[Any]:
-        """The CRDT map."""
-        if self._root is None:
-            assert self.owner is not None
-            self._root = self.owner.view.doc.get(self.path, type=pycrdt.Map)
-        return self._root
 
     @property
     def values(self) -> dict[str, Any]:
         """The values by key, in any order. Shared: copy before you hand one out."""
         if self._values is None:
             self._values = {key: from_native(item) for key, item in self.root.items()}
-            assert self.owner is not None
-            self.owner.view.unheard[self] = None
+            self.heed()
         while self._stale:
             key = self._stale.pop()
             if key in self.root:
@@ -94,48 +84,25 @@ class MapNode(Node):
         return self._values
 
     def clear(self) -> None:
-        self._root = self._values = self._subscription = None
+        super().clear()
+        self._values = None
         self._stale.clear()
 
     def plain(self) -> dict[str, Any]:
         values = self.values
         return {key: copy_value(values[key]) for key in sorted(values)}
 
-    def listen(self) -> None:
-        """Follow changes from elsewhere."""
-        if self._subscription is None:
-            weak = weakref.ref(self)  # a cycle through the CRDT library is never collected
-
-            def follow(events: list[Any]) -> None:
-                node = weak()
-                if node is not None:
-                    for event in events:
-                        node.follow(event)
-
-            self._subscription = self.root.observe_deep(follow)
-
-    def deafen(self) -> None:
-        """Follow nothing any more."""
-        if self._subscription is not None:
-            self.root.unobserve(self._subscription)
-            self._subscription = None
-
-    def follow(self, event: Any) -> None:
-        """Take over a change from elsewhere: what has changed is read when somebody looks."""
-        assert self.owner is not None
-        self.owner.view.changed[self] = None
-        if self._values is not None:
-            self._stale.update(event.path[:1] or event.keys)
+    def follow(self, told: list[Any]) -> None:
+        if self._values is not None:  # what has changed is read when somebody looks
+            for event in told:
+                self._stale.update(event.path[:1] or event.keys)
 
     def write(self, writer: Writer, edit: MapEdit) -> None:
         values, root = self.values, self.root
         changes = {key: held for key, held in edit.keys.items() if held or key in values}
         if not changes:
             return
-        if self._subscription is not None:
-            assert self.owner is not None
-            self.deafen()
-            self.owner.view.unheard[self] = None
+        self.pause()
         for key, held in changes.items():
             if held is None:
                 del root[key], values[key]

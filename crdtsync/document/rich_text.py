@@ -12,7 +12,6 @@ Source: Nicolaescu et al., GROUP 2016 (YATA, the algorithm of Yjs).
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,8 @@ import pycrdt
 from crdtsync.document.forms import plain
 from crdtsync.document.handle import Handle
 from crdtsync.document.markup import Branch, Splice, Step, after
-from crdtsync.document.node import Node
 from crdtsync.document.parts import Container, Spot
+from crdtsync.document.root import RootNode
 from crdtsync.document.xml_types import follow, read, write
 
 if TYPE_CHECKING:
@@ -60,32 +59,23 @@ class RichTextEdit:
         return copied
 
 
-class RichTextNode(Node):
+class RichTextNode(RootNode[pycrdt.XmlFragment]):
     """State of a rich text: the CRDT root, and its tree once somebody has read it."""
 
-    __slots__ = ("_root", "_subscription", "_tree")
+    __slots__ = ("_tree",)
+
+    kind = pycrdt.XmlFragment
 
     def __init__(self, path: str, owner: RecordNode) -> None:
         super().__init__(path, owner)
-        self._root: pycrdt.XmlFragment | None = None
         self._tree: Branch | None = None
-        self._subscription: Any = None
-
-    @property
-    def root(self) -> pycrdt.XmlFragment:
-        """The CRDT fragment."""
-        if self._root is None:
-            assert self.owner is not None
-            self._root = self.owner.view.doc.get(self.path, type=pycrdt.XmlFragment)
-        return self._root
 
     @property
     def tree(self) -> Branch:
         """The rich text as it is."""
         if self._tree is None:
             self._tree = read(self.root)
-            assert self.owner is not None
-            self.owner.view.unheard[self] = None
+            self.heed()
         return self._tree
 
     def edit(self) -> RichTextEdit:
@@ -93,44 +83,21 @@ class RichTextNode(Node):
         return RichTextEdit(self.tree)
 
     def clear(self) -> None:
-        self._root = self._tree = self._subscription = None
+        super().clear()
+        self._tree = None
 
     def plain(self) -> list[Any]:
         found: list[Any] = plain(self.tree)["children"]
         return found
 
-    def listen(self) -> None:
-        """Follow changes from elsewhere."""
-        if self._subscription is None:
-            weak = weakref.ref(self)  # a cycle through the CRDT library is never collected
-
-            def hear(events: Any) -> None:
-                node = weak()
-                if node is not None:
-                    node.follow(events)
-
-            self._subscription = self.root.observe_deep(hear)
-
-    def deafen(self) -> None:
-        """Follow nothing any more."""
-        if self._subscription is not None:
-            self.root.unobserve(self._subscription)
-            self._subscription = None
-
-    def follow(self, events: list[Any]) -> None:
-        """Take over a change from elsewhere."""
-        assert self.owner is not None
-        self.owner.view.changed[self] = None
+    def follow(self, told: list[Any]) -> None:
         if self._tree is not None:
-            self._tree = follow(self._tree, self.root, events)
+            self._tree = follow(self._tree, self.root, told)
 
     def write(self, writer: Writer, edit: RichTextEdit) -> None:
         if not edit.steps:
             return
-        if self._subscription is not None:
-            assert self.owner is not None
-            self.deafen()
-            self.owner.view.unheard[self] = None
+        self.pause()
         write(self.root, self.tree, edit.steps)
         self._tree = edit.tree
         writer.touch(self.owner)

@@ -8,7 +8,6 @@ GROUP 2016 (YATA, the algorithm of Yjs).
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +17,8 @@ from crdtsync.document.authors import Authored, authors
 from crdtsync.document.editing import EditableText, TextStep, applied, place
 from crdtsync.document.formatting import Runs, read_runs
 from crdtsync.document.handle import Handle
-from crdtsync.document.node import Node
 from crdtsync.document.positions import Positions
+from crdtsync.document.root import RootNode
 from crdtsync.document.rope import EMBED, Rope
 from crdtsync.errors import ActionError
 from crdtsync.position import Position
@@ -54,26 +53,19 @@ class TextEdit:
         return TextEdit(list(self.steps), self.growth)
 
 
-class TextNode(Node):
+class TextNode(RootNode[pycrdt.Text]):
     """State of a text: the CRDT root, and the rope once somebody has read it."""
 
-    __slots__ = ("_foreign", "_positions", "_root", "_rope", "_subscription")
+    __slots__ = ("_foreign", "_positions", "_rope")
+
+    kind = pycrdt.Text
+    deep = False
 
     def __init__(self, path: str, owner: RecordNode) -> None:
         super().__init__(path, owner)
-        self._root: pycrdt.Text | None = None
         self._rope: Rope | None = None
         self._foreign = False
         self._positions: Positions | None = None
-        self._subscription: Any = None
-
-    @property
-    def root(self) -> pycrdt.Text:
-        """The CRDT text."""
-        if self._root is None:
-            assert self.owner is not None
-            self._root = self.owner.view.doc.get(self.path, type=pycrdt.Text)
-        return self._root
 
     @property
     def rope(self) -> Rope:
@@ -100,45 +92,21 @@ class TextNode(Node):
     def _read(self) -> Rope:
         self._positions = None
         self._rope, self._foreign = _read(self.root)
-        assert self.owner is not None
-        self.owner.view.unheard[self] = None
+        self.heed()
         return self._rope
 
     def clear(self) -> None:
-        self._root = self._rope = self._subscription = self._positions = None
+        super().clear()
+        self._rope = self._positions = None
 
     def plain(self) -> str:
         return str(self.rope)
 
-    def listen(self) -> None:
-        """Follow changes from elsewhere.
-
-        An observer costs twice a keystroke, so it is dropped while only we are typing.
-        """
-        if self._subscription is None:
-            weak = weakref.ref(self)  # a cycle through the CRDT library is never collected
-
-            def follow(event: Any) -> None:
-                node = weak()
-                if node is not None:
-                    node.follow(event)
-
-            self._subscription = self.root.observe(follow)
-
-    def deafen(self) -> None:
-        """Follow nothing any more."""
-        if self._subscription is not None:
-            self.root.unobserve(self._subscription)
-            self._subscription = None
-
-    def follow(self, event: Any) -> None:
-        """Take over a change from elsewhere."""
+    def follow(self, told: Any) -> None:
         rope, self._positions = self._rope, None
-        assert self.owner is not None
-        self.owner.view.changed[self] = None
         if rope is None:
             return
-        delta = event.delta
+        delta = told.delta
         if self._foreign or rope.size + sum(map(_growth, delta)) != len(self.root):
             self._rope = None  # what came is not all text; it is read anew when somebody looks
             return
@@ -149,10 +117,7 @@ class TextNode(Node):
         if not edit.steps:
             return
         self._positions = None
-        if self._subscription is not None:
-            assert self.owner is not None
-            self.deafen()
-            self.owner.view.unheard[self] = None
+        self.pause()
         rope, root = self.rope, self.root
         for start, stop, text, attributes in edit.steps:
             if text is None:

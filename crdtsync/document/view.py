@@ -16,23 +16,19 @@ import pycrdt
 from crdtsync.document.conflict import Conflict
 from crdtsync.document.disputes import Disputes
 from crdtsync.document.judges import ANNOUNCEMENTS, AnnouncementNode, Judges
-from crdtsync.document.lists import ListNode
-from crdtsync.document.maps import MapNode
 from crdtsync.document.materialize import slot_changes
 from crdtsync.document.node import Node, Pairs, SlotNode
 from crdtsync.document.path import Path
 from crdtsync.document.record import NATIVE_KINDS, SLOT_KINDS, PresenceNode, RecordNode
-from crdtsync.document.rich_text import RichTextNode
+from crdtsync.document.root import RootNode
 from crdtsync.document.schema import FieldSpec, Schema
 from crdtsync.document.slots import NO_CLAMPS, ROOT, Clamps, Slot, path_of
 from crdtsync.document.table import TableNode
-from crdtsync.document.text import TextNode
 from crdtsync.document.value import ValueNode
 
 __all__ = ["NO_EFFECTS", "Effects", "View"]
 
 Installs: TypeAlias = dict[SlotNode, tuple[Pairs, tuple[Slot, ...] | None]]
-NativeNode: TypeAlias = TextNode | ListNode | MapNode | RichTextNode
 _PATHLESS = (PresenceNode, AnnouncementNode)
 
 
@@ -87,9 +83,9 @@ class View:
         self.users = users
         self.clamps = clamps
         self.contested: dict[ValueNode, None] = {}
-        self.unheard: dict[NativeNode, None] = {}
-        self.changed: dict[NativeNode, None] = {}
-        self._listening: dict[NativeNode, None] = {}
+        self.unheard: dict[RootNode[Any], None] = {}
+        self.changed: dict[RootNode[Any], None] = {}
+        self._listening: dict[RootNode[Any], None] = {}
         self.watching = False
         self.touched: list[Node] | None = None
         self.column_tables: list[TableNode] = []
