@@ -18,6 +18,19 @@ from cryptography.x509.oid import NameOID
 __all__ = ["Authority", "authority"]
 
 
+_SIGNS = x509.KeyUsage(
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    key_cert_sign=True,
+    crl_sign=True,
+    encipher_only=False,
+    decipher_only=False,
+)
+
+
 @dataclass(frozen=True)
 class Authority:
     """An authority, and one certificate of it, for `localhost` and `127.0.0.1`.
@@ -53,9 +66,14 @@ def authority() -> Authority:
     root = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "tests")])
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificates = [
-        _builder(root, root, keys[0]).add_extension(x509.BasicConstraints(True, None), True),
-        _builder(x509.Name([]), root, keys[1]).add_extension(
-            x509.SubjectAlternativeName(names), critical=True
+        _builder(root, root, keys[0])
+        .add_extension(x509.BasicConstraints(True, None), critical=True)
+        .add_extension(_SIGNS, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(keys[0].public_key()), False),
+        _builder(x509.Name([]), root, keys[1])
+        .add_extension(x509.SubjectAlternativeName(names), critical=True)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(keys[0].public_key()), False
         ),
     ]
     pem = serialization.Encoding.PEM
