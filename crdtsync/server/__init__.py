@@ -1,8 +1,8 @@
 """The server: keeps the logs of many replicas, and tells each what the others wrote.
 
 `serve` listens on addresses; `web_app` is an ASGI application to mount in another; a `Hub` serves
-connections that come from elsewhere. What they keep goes to a `Backend`. On the way of an entry
-through this package:
+connections that come from elsewhere; `options` tells what each may be told. What they keep goes to
+a `Backend`. On the way of an entry through this package:
 
 - `session` is one connection, `documents` what it does with its documents;
 - `intake` decodes and checks what is pushed, `admission` decides whether it may be stored;
@@ -27,6 +27,7 @@ from crdtsync.server.backends import MemoryBackend, SqliteBackend
 from crdtsync.server.erasures import Erasure
 from crdtsync.server.hub import Hub
 from crdtsync.server.limits import ConnectionLimits, PresenceLimits, ServerLimits
+from crdtsync.server.options import HubOptions, WebOptions
 from crdtsync.server.policy import Candidate, ConnectionPolicy, LeastValuable
 from crdtsync.server.records import ConnectionRecord, KnownConnection
 from crdtsync.server.serve import serve
@@ -42,6 +43,7 @@ __all__ = [
     "ConnectionRecord",
     "Erasure",
     "Hub",
+    "HubOptions",
     "KnownConnection",
     "LeastValuable",
     "MemoryBackend",
@@ -53,6 +55,7 @@ __all__ = [
     "Stored",
     "Watcher",
     "WebApp",
+    "WebOptions",
     "serve",
     "web_app",
 ]

@@ -51,18 +51,11 @@ _CHECK_INTERVAL_MAX_S = 1.0
 class Hub:
     """Serves connections while its context is open.
 
-    The backend stays the caller's: it is not closed with the hub.
+    The backend stays the caller's: it is not closed with the hub. What else a hub may be told is in
+    `HubOptions`.
 
     Args:
         backend: where the logs are kept.
-        limits: what clients may cost.
-        authenticator: tells who clients are; believes what they say, by default.
-        names: names by which clients may know this server; None: any.
-        policy: tells what users may do; everything by default.
-        connection_policy: tells who is downgraded where there are too many connections.
-        history: what becomes of entries that are in a snapshot and below every cursor that is
-            honoured: they are kept, to be read some day, or let go.
-        tags: tells which tags a document bears, for queries: see `crdtsync.server.tags`.
 
     Attributes:
         channels: the documents.

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Unpack
 
 import anyio
 from anyio.abc import TaskStatus
 
 from crdtsync.errors import TransportError
-from crdtsync.server.access import AccessPolicy
-from crdtsync.server.authentication import Authenticator, DevelopmentAuthenticator
 from crdtsync.server.backend import Backend
-from crdtsync.server.limits import ServerLimits
-from crdtsync.server.policy import ConnectionPolicy
-from crdtsync.server.tags import Tags, no_tags
+from crdtsync.server.options import WebOptions
 from crdtsync.server.web import web_app
-from crdtsync.server.yjs import YjsLimits
 from crdtsync.transport.address import Address, parse_url
 from crdtsync.transport.listener import listen
 
@@ -33,17 +28,9 @@ async def serve(
     backend: Backend,
     urls: Sequence[str],
     *,
-    limits: ServerLimits | None = None,
-    authenticator: Authenticator | None = None,
-    names: Collection[str] | None = None,
-    policy: AccessPolicy | None = None,
-    connection_policy: ConnectionPolicy | None = None,
-    history: Literal["keep", "trim"] = "keep",
-    tags: Tags = no_tags,
-    origins: Collection[str] | None = None,
-    yjs_limits: YjsLimits | None = None,
     ssl_context: ssl.SSLContext | None = None,
     task_status: TaskStatus[list[str]] = anyio.TASK_STATUS_IGNORED,
+    **options: Unpack[WebOptions],
 ) -> None:
     """Serve a backend's documents until cancelled.
 
@@ -54,19 +41,11 @@ async def serve(
         backend: where the logs are kept.
         urls: where to listen: `ws://host:port` and `wss://host:port`, `tcp://host:port` and
             `tls://host:port` (port 0: any that is free), `unix:///path`, `ws+unix:///path`.
-        limits: what clients may cost.
-        authenticator: tells who clients are. By default the server is in development mode: it
-            believes what they say, and listens where no other machine can connect.
-        names: names by which clients may know this server, such as its DNS names; None: any.
-        policy: tells what users may do; everything by default.
-        connection_policy: tells who is downgraded where there are too many connections.
-        history: what becomes of entries that are in a snapshot and below every cursor that is
-            honoured: they are kept, to be read some day, or let go.
-        tags: tells which tags a document bears, for queries: see `crdtsync.server.tags`.
-        origins: the web sites whose pages may connect; see `crdtsync.server.web_app`.
-        yjs_limits: what Yjs clients may cost.
         ssl_context: the server's certificate, for `wss` and `tls`.
         task_status: started with the URLs that clients connect to.
+        options: as in `WebOptions`: `limits`, `authenticator`, `names`, `policy`,
+            `connection_policy`, `history`, `tags`, `origins`, `yjs_limits`. Without an
+            authenticator it listens where no other machine can connect, and nowhere else.
 
     Raises:
         TransportError: an address cannot be listened on, or in development mode must not be.
@@ -76,28 +55,15 @@ async def serve(
         async with SqliteBackend("server.db") as backend:
             await serve(backend, ["ws://localhost:8765"])
     """
-    limits = limits or ServerLimits()
-    authenticator = authenticator or DevelopmentAuthenticator()
     addresses = [parse_url(url) for url in urls]
+    app = web_app(backend, **options)
     for address in addresses:
-        if authenticator.requires_loopback and not address.is_local:
+        if app.hub.believes and not address.is_local:
             raise TransportError(
                 f"{address}: other machines can reach this address, and a server in development "
                 "mode believes whoever connects; listen on localhost or a unix socket, or give it "
                 "an authenticator (crdtsync serve --jwt-keys)"
             )
-    app = web_app(
-        backend,
-        limits=limits,
-        authenticator=authenticator,
-        names=names,
-        policy=policy,
-        connection_policy=connection_policy,
-        history=history,
-        tags=tags,
-        origins=origins,
-        yjs_limits=yjs_limits,
-    )
     async with AsyncExitStack() as stack:
         listened: list[str] = []
         serving: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -108,7 +74,7 @@ async def serve(
                 listened.append(web.url)
                 serving.append(partial(web.serve, app))
             else:
-                listener = await listen(str(address), limits.wire, ssl_context)
+                listener = await listen(str(address), app.hub.limits.wire, ssl_context)
                 stack.push_async_callback(listener.aclose)
                 listened.append(listener.url)
                 serving.append(partial(listener.serve, app.hub.serve))

@@ -4,7 +4,10 @@
 - `address` is what a URL says, `url` the client's way there, through a `proxy` if need be and by
   `websocket` if so agreed, `listener` the server's end of it;
 - `connection` is what an application sees of its client: it tries for ever;
-- `session` is one try, `exchange` what passes in it, `follower` its account of one document;
+- `session` is one try, `exchange` the order of what passes in it: by `greeting` we are let in,
+  `wanted` is which documents to bring, `following` how each begins and ends, `follower` the account
+  of one, `intake` what comes of it, `forks` what to do where that contradicts ours, `pushing` what
+  goes up, `proofs` that nothing is missing, `reports` how far we hold it;
 - `queries` is what a connection brings, `answer` the order in which a query is answered;
 - `presence` is who else is in a document;
 - `ports` is what they need of a replica, `status` what they tell the application.

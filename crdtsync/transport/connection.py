@@ -283,17 +283,17 @@ class Connection:
             goodbye = await session.run(welcomed)
         except TransportError as error:
             self._error = str(error)
-            if session.exchange.welcomed:
+            if session.greeting.welcomed:
                 self._backoff.reset()
         except (RemoteProtocolError, StorageError) as error:
             # Both will most likely happen again: the waits grow.
             self._error = str(error)
         finally:
             self._last_proof = self._proved_at() or self._last_proof
-            self._standing = session.exchange.standing or self._standing
+            self._standing = session.greeting.standing or self._standing
             self._session = None
         delay_s = self._backoff.delay_s() if goodbye is None else self._after(goodbye, session)
-        if not session.exchange.outdated:
+        if not session.greeting.outdated:
             return delay_s
         detail = f"a copy of this store is in use: this one goes on as replica {self._replica.id:x}"
         self._feed.publish(ConnectionEvent("rotated", detail))
@@ -305,11 +305,11 @@ class Connection:
             goodbye.code == "expired" and callable(self._token)
         ):
             self._refused = RefusedError(goodbye.code, goodbye.reason)
-        if goodbye.code == "fenced" and session.exchange.welcomed and not self._is_doubled():
+        if goodbye.code == "fenced" and session.greeting.welcomed and not self._is_doubled():
             # No other program can have this store open: it has a copy.
             with contextlib.suppress(ActionError):  # then it is for the copy to rotate
                 self._replica.rotate()
-        if session.exchange.welcomed and goodbye.code != "fenced":
+        if session.greeting.welcomed and goodbye.code != "fenced":
             # Who was fenced shares its store's identity with another: two must not spin.
             self._backoff.reset()
         delay_s = self._backoff.delay_s()
@@ -349,7 +349,7 @@ class Connection:
 
     def _last_standing(self) -> Standing | None:
         session = self._session
-        return self._standing if session is None else session.exchange.standing
+        return self._standing if session is None else session.greeting.standing
 
     def _proved_at(self) -> datetime.datetime | None:
         """Return since when all documents are proved; None where one is not."""

@@ -20,10 +20,15 @@ from crdtsync.selection import PRIORITY
 from crdtsync.transport.ports import LedgerPort, MissingPort
 from crdtsync.vector import covers, join
 
-__all__ = ["Follower", "numbers"]
+__all__ = ["Follower", "now", "numbers"]
 
 MISFITS_MAX = 3
 """So often the server may answer that entries do not fit on the same heads, before we wait."""
+
+
+def now() -> datetime.datetime:
+    """Return the time, as proofs are dated."""
+    return datetime.datetime.now(datetime.UTC)
 
 
 def numbers(heads: Mapping[int, Head]) -> dict[int, int]:

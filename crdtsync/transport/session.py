@@ -50,6 +50,7 @@ class Session:
 
     Attributes:
         exchange: what passes between replica and server.
+        greeting: who we are to the server, and it to us.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Session:
         self._presences = presences
         self._protocol = ClientProtocol(limits)
         self.exchange = Exchange(replica, self._protocol, server, queries, feed.publish, presences)
+        self.greeting = self.exchange.greeting
         self._bell = anyio.Event()  # wakes the sender
         self._sending = anyio.CancelScope()
         self._receiving = anyio.CancelScope(shield=True)
@@ -199,9 +201,9 @@ class Session:
         welcome_by = anyio.current_time() + self._limits.handshake_timeout_s
         exchange = self.exchange
         with self._receiving:
-            while not exchange.welcomed and exchange.goodbye is None:
+            while not self.greeting.welcomed and exchange.goodbye is None:
                 await self._take_in(await self._next(welcome_by - anyio.current_time()))
-                if exchange.welcomed:
+                if self.greeting.welcomed:
                     welcomed()
             while exchange.goodbye is None:
                 await self._take_in(await self._next(self._limits.silence_timeout_s))
@@ -221,14 +223,14 @@ class Session:
     async def _next(self, timeout_s: float) -> list[bytes]:
         with anyio.move_on_after(max(0, timeout_s)):
             return await self._stream.receive()
-        if self.exchange.welcomed:
+        if self.greeting.welcomed:
             raise TransportError(f"nothing came from the server for {timeout_s:g} s")
         raise TransportError(
             f"the server did not let us in within {self._limits.handshake_timeout_s:g} s"
         )
 
     async def _send(self) -> None:
-        self.exchange.greet(await current(self._token))
+        self.greeting.hello(await current(self._token))
         while not self._over.is_set() and not self._protocol.closed:
             more = self.exchange.work()
             payloads = self._protocol.data_to_send()
@@ -262,9 +264,9 @@ class Session:
     async def _keep_token_fresh(self) -> None:
         """Show a fresh token in good time before the one shown expires."""
         while True:
-            expires = self.exchange.expires
+            expires = self.greeting.expires
             left_s = math.inf if expires is None else expires - time.time()
-            if left_s < _RENEW_BEFORE_S and self.exchange.welcomed:
+            if left_s < _RENEW_BEFORE_S and self.greeting.welcomed:
                 token = await current(self._token)
                 if token is not None and not self._protocol.closed:
                     self.renew(token)
@@ -277,8 +279,8 @@ class Session:
 
     def renew(self, token: str) -> None:
         """Show the server a fresh token, if it has let us in."""
-        if self.exchange.welcomed and not self._protocol.closed:
-            self.exchange.renew(token)
+        if self.greeting.welcomed and not self._protocol.closed:
+            self.greeting.renew(token)
             self._bell.set()
 
     async def _say_farewell(self) -> None:

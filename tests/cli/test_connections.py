@@ -11,7 +11,7 @@ from crdtsync.errors import RefusedError
 from crdtsync.replica import Replica
 from crdtsync.server import SqliteBackend, serve
 from crdtsync.transport import connect
-from crdtsync.transport.exchange import client_id
+from crdtsync.transport.greeting import client_id
 from tests.document.boards import Board
 
 

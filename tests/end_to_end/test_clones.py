@@ -27,7 +27,7 @@ from crdtsync.server.views import DocumentView
 from crdtsync.server.yjs.replay import Replay
 from crdtsync.sync import WireLimits
 from crdtsync.transport import Backoff, Connection, FrameStream, connect, memory_pair
-from crdtsync.transport.exchange import client_id
+from crdtsync.transport.greeting import client_id
 from tests.document.boards import Board
 from tests.replica.histories import act
 from tests.transport.home import all_synced

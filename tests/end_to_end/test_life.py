@@ -31,7 +31,7 @@ from crdtsync.server.lifecycle import State
 from crdtsync.server.limits import ConnectionLimits
 from crdtsync.sync import WireLimits
 from crdtsync.transport import Backoff, Connection, FrameStream, connect, memory_pair
-from crdtsync.transport.exchange import client_id
+from crdtsync.transport.greeting import client_id
 from tests.document.boards import Board
 
 DOCUMENT = "board"

@@ -29,7 +29,9 @@ from crdtsync.sync.frames import (
     Subscribe,
     Unsubscribe,
 )
-from crdtsync.transport.exchange import ADVANCE_MAX, Exchange, client_id
+from crdtsync.transport.exchange import Exchange
+from crdtsync.transport.greeting import client_id
+from crdtsync.transport.intake import ADVANCE_MAX
 from crdtsync.transport.queries import Queries
 from crdtsync.transport.status import ConnectionEvent
 from tests.server.authors import Author
@@ -62,7 +64,7 @@ class Table:
         self.queries = Queries(documents, replica.user)
         self.exchange = Exchange(replica, self.client, "here", self.queries, self.told.append)
         replica.subscribe(self.exchange.touch)
-        self.exchange.greet("token")
+        self.exchange.greeting.hello("token")
         self.run()
         self.server.welcome(epoch=EPOCH, time=unix_ms())
         self.run()
@@ -444,7 +446,7 @@ def test_a_fork_of_our_log_is_mended(
     table.send(0, *server)
     table.run()
     assert [event.kind for event in table.told] == ["mended"]
-    assert table.exchange.outdated
+    assert table.exchange.greeting.outdated
     assert [goodbye.code for goodbye in table.take(Goodbye)] == ["rotated"]
     assert replica.id != old
     ledger = replica.ledger("board")
@@ -533,7 +535,7 @@ def test_a_log_is_not_mended_in_the_middle_of_an_action(
         table.send(0, *both, *theirs)
         table.run()
         assert [goodbye.code for goodbye in table.take(Goodbye)] == ["rotated"]
-        assert not table.exchange.outdated
+        assert not table.exchange.greeting.outdated
         board.name = "long"
     assert replica.ledger("board").vector == {old: 6}
     table = Table(replica)
@@ -720,6 +722,6 @@ def test_before_welcome_nothing_is_sent(replica: Replica) -> None:
     assert not exchange.work()
     exchange.tick()
     assert protocol.data_to_send() == []
-    exchange.greet(None)
+    exchange.greeting.hello(None)
     with pytest.raises(LocalProtocolError):
-        exchange.greet(None)
+        exchange.greeting.hello(None)

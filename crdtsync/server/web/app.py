@@ -17,19 +17,15 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, Protocol, Self
+from typing import Protocol, Self, Unpack
 
 import anyio
 
 from crdtsync import events
 from crdtsync.errors import StorageError
-from crdtsync.server.access import AccessPolicy
-from crdtsync.server.authentication import Authenticator
 from crdtsync.server.backend import Backend
 from crdtsync.server.hub import Hub
-from crdtsync.server.limits import ServerLimits
-from crdtsync.server.policy import ConnectionPolicy
-from crdtsync.server.tags import Tags, no_tags
+from crdtsync.server.options import HubOptions
 from crdtsync.server.web.asgi import AsgiWebSocket, Receive, Scope, Send, headers_of, respond
 from crdtsync.server.web.demo import DemoPage
 from crdtsync.server.web.exchange import Exchange, Refused
@@ -284,32 +280,18 @@ def _path(scope: Scope) -> str:
 def web_app(
     backend: Backend,
     *,
-    limits: ServerLimits | None = None,
-    authenticator: Authenticator | None = None,
-    names: Collection[str] | None = None,
-    policy: AccessPolicy | None = None,
-    connection_policy: ConnectionPolicy | None = None,
-    history: Literal["keep", "trim"] = "keep",
-    tags: Tags = no_tags,
     origins: Collection[str] | None = None,
     yjs_limits: YjsLimits | None = None,
+    **options: Unpack[HubOptions],
 ) -> WebApp:
     """Return an ASGI application that serves a backend's documents.
 
     Args:
         backend: where the logs are kept. It stays the caller's, who closes it after the app.
-        limits: what clients may cost.
-        authenticator: tells who clients are. By default the application is in development mode:
-            it believes what they say, and serves this machine only.
-        names: names by which clients may know this server, such as its DNS names; None: any.
-        policy: tells what users may do; everything by default.
-        connection_policy: tells who is downgraded where there are too many connections.
-        history: what becomes of entries that are in a snapshot and below every cursor that is
-            honoured: they are kept, to be read some day, or let go.
-        tags: tells which tags a document bears, for queries: see `crdtsync.server.tags`.
-        origins: the sites whose pages may connect, as in `https://example.org`; None: all, or in
-            development mode those on this machine.
-        yjs_limits: what Yjs clients may cost.
+        origins: as in `WebOptions`.
+        yjs_limits: as in `WebOptions`.
+        options: as in `HubOptions`: `limits`, `authenticator`, `names`, `policy`,
+            `connection_policy`, `history`, `tags`.
 
     Example::
 
@@ -324,15 +306,6 @@ def web_app(
         app = FastAPI(lifespan=lifespan)
         app.mount("/sync", sync)
     """
-    hub = Hub(
-        backend,
-        limits,
-        authenticator=authenticator,
-        names=names,
-        policy=policy,
-        connection_policy=connection_policy,
-        history=history,
-        tags=tags,
-    )
+    hub = Hub(backend, **options)
     guard = Guard(is_local=hub.believes, origins=origins)
     return WebApp(hub, guard=guard, yjs_limits=yjs_limits)
