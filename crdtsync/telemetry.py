@@ -106,7 +106,7 @@ class Counter(Metric):
 class Gauge(Metric):
     """How much there is at present: the sum of what its owners have said last.
 
-    An owner that is gone counts no more.
+    An owner that is gone, or forgotten, counts no more.
     """
 
     sort = "up-down counter"
@@ -122,6 +122,11 @@ class Gauge(Metric):
         if _meter is not None:
             with _lock:
                 self._values.setdefault(owner, {})[kind] = value
+
+    def forget(self, owner: object) -> None:
+        """Count an owner no more, though somebody may still hold it."""
+        with _lock:
+            self._values.pop(owner, None)
 
     def _read(self) -> dict[str, int]:
         totals: dict[str, int] = {} if self.attribute else {"": 0}

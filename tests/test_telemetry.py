@@ -24,14 +24,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from crdtsync import Document, Replica
 from crdtsync.errors import AuthenticationError
-from crdtsync.server import Hub, ServerLimits, SqliteBackend
+from crdtsync.server import Hub, MemoryBackend, ServerLimits, SqliteBackend
 from crdtsync.server.access import AllowAll, Decision, JudgedAction, refused
 from crdtsync.server.access.policy import View
 from crdtsync.server.authentication import DevelopmentAuthenticator, Identity
 from crdtsync.server.limits import ConnectionLimits
 from crdtsync.server.snapshots import take_snapshot
 from crdtsync.sync import WireLimits
-from crdtsync.telemetry import METRICS, Counter, Gauge
+from crdtsync.telemetry import METRICS, SERVER_QUEUED, Counter, Gauge
 from crdtsync.transport import Connection, FrameStream, connect, memory_pair
 
 Totals: TypeAlias = dict[tuple[str, str], float]
@@ -266,6 +266,13 @@ async def test_what_comes_and_goes(server: Server, exported: Watch) -> None:
             assert totals["crdtsync.server.cached", ""] > 0
             assert totals["crdtsync.server.queued", ""] == server.hub.memory.used
             assert totals["crdtsync.server.lag", ""] == 0
+
+
+async def test_a_server_that_has_stopped_counts_no_more() -> None:
+    async with Hub(MemoryBackend()) as hub:
+        hub._measure()
+        assert hub in SERVER_QUEUED._values
+    assert hub not in SERVER_QUEUED._values
 
 
 def test_each_metric_is_exported_under_its_name(exported: Watch) -> None:

@@ -130,6 +130,8 @@ class Hub:
         await self._tasks.__aexit__(None, None, None)
         with anyio.CancelScope(shield=True):
             await _guarded(self.connections.flush, "cursors cannot be written down")
+        for gauge in (SERVER_LAG, SERVER_QUEUED, SERVER_CACHED):
+            gauge.forget(self)
 
     def glances(self) -> list[Glance]:
         """Return what an operator sees of the connections."""
