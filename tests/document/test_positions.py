@@ -174,6 +174,7 @@ def test_any_history_agrees_with_the_oracle(clients: list[int], history: Any) ->
     docs: list[pycrdt.Doc[Any]] = [pycrdt.Doc(client_id=client) for client in clients[:3]]
     server: pycrdt.Doc[Any] = pycrdt.Doc(client_id=clients[3])
     shadow = Shadow(server)
+    copy = shadow._copy
     for who, kind, at, count, letters, is_refused in history:
         doc = docs[who]
         if kind == "meet":
@@ -184,6 +185,18 @@ def test_any_history_agrees_with_the_oracle(clients: list[int], history: Any) ->
         update = doc.get_update(before)
         server.apply_update(neutralize(update) if is_refused else update)
         check_against_oracle(server, "text", positions_of(server, shadow))
+    assert shadow._copy is copy  # and never was everything read again
+
+
+def test_attributes_of_a_text_are_not_in_it() -> None:
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=7)
+    doc["text"] = pycrdt.Text("text")
+    shadow = Shadow(doc)
+    stranger: pycrdt.Doc[Any] = pycrdt.Doc(client_id=8)
+    stranger["text"] = attributes = pycrdt.Map({"language": "en"})
+    attributes["language"] = "fr"
+    doc.apply_update(stranger.get_update())
+    check_against_oracle(doc, "text", positions_of(doc, shadow))
 
 
 def test_a_character_that_was_cut_in_two() -> None:
