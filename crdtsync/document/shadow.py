@@ -82,7 +82,8 @@ class Shadow:
             return pycrdt.StickyIndex.decode(bytes(place), self._text(path)).get_index()
 
     def _text(self, path: str) -> pycrdt.Text:
-        return self._copy.get(path, type=pycrdt.Text)
+        text: pycrdt.Text = self._copy.get(path, type=pycrdt.Text)
+        return text
 
 
 class Owners:

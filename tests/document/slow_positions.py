@@ -40,7 +40,8 @@ def stretches(doc: pycrdt.Doc[Any], path: str) -> list[Stretch]:
         part if isinstance(part, str) else OBJECT
         for part, _ in doc.get(path, type=pycrdt.Text).diff()
     )
-    reader, structs = Reader(doc.get_update()), []
+    reader = Reader(doc.get_update())
+    structs: list[tuple[int, int, int, int]] = []
     count = reader.number()
     data = encoded(count)
     for _ in range(count):
