@@ -22,9 +22,7 @@ __all__ = [
     "Id",
     "IdRun",
     "Ids",
-    "Stretch",
     "ids_of_keys",
-    "stretches",
     "units_of",
     "within",
 ]
@@ -45,24 +43,6 @@ class IdRun(NamedTuple):
 
     client: int
     clock: int
-    start: int
-    text: str
-
-
-class Stretch(NamedTuple):
-    """What stands together in a text, or stood there, and whose ids follow each other.
-
-    Attributes:
-        client: who wrote it.
-        clock: of its first unit.
-        units: how many clocks it takes.
-        start: its index in the text; where it would be, if it is deleted.
-        text: the characters; one for an embedded object; none if it is deleted.
-    """
-
-    client: int
-    clock: int
-    units: int
     start: int
     text: str
 
@@ -128,28 +108,6 @@ def ids_of_keys(doc: pycrdt.Doc[Any], path: str) -> dict[str, Id]:
     return found
 
 
-def stretches(doc: pycrdt.Doc[Any], path: str) -> Iterator[Stretch]:
-    """Yield all of a text in order, with what was deleted from it.
-
-    Args:
-        doc: the CRDT document. It is left as it is.
-        path: name of the text in it.
-    """
-    text, state = _characters(doc, path), doc.get_update()
-    numbers, runs = _numbers(state, path)
-    there = {runs[number][:2] for number in set(numbers)}
-    numbers, runs = _numbers(state, path, deleted=True)
-    at = index = 0
-    while at < len(numbers):
-        client, clock, units, is_text = runs[numbers[at]]
-        stop = index
-        if (client, clock) in there:
-            stop += within(text, index, units) if is_text else 1
-        yield Stretch(client, clock, units, index, text[index:stop])
-        at += units
-        index = stop
-
-
 def _characters(doc: pycrdt.Doc[Any], path: str) -> str:
     """Return a text, with one character for each embedded object."""
     return "".join(
@@ -171,12 +129,12 @@ def _runs(doc: pycrdt.Doc[Any], path: str) -> Iterator[IdRun]:
         index = stop
 
 
-def _numbers(state: bytes, path: str, *, deleted: bool = False) -> tuple[list[int], list[Run]]:
+def _numbers(state: bytes, path: str) -> tuple[list[int], list[Run]]:
     """Return the number of its run for each unit of a text, and the runs."""
     numbers: list[int] = []
     place = 0
     while True:
-        coded, runs = coded_state(state, place, deleted=deleted)
+        coded, runs = coded_state(state, place)
         copy: pycrdt.Doc[Any] = pycrdt.Doc()
         copy.apply_update(coded)
         digits = map(code_of, str(copy.get(path, type=pycrdt.Text)))

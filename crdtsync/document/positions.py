@@ -1,20 +1,18 @@
 """Finds positions in a text: places that stay where they are while the text changes around them.
 
-The CRDT library has such positions too (sticky indices), but counts the units of characters wrongly
-where they are not ASCII, so that a Yjs client would take them for others.
+Each costs about what typing a character does, however long the text is.
 
-Read next: `crdtsync.position` (what is in one), `crdtsync.document.ids` (which ids are whose).
+Read next: `crdtsync.position` (what is in one), `crdtsync.document.shadow` (which ids are where).
 """
 
 from __future__ import annotations
 
-import bisect
 from collections.abc import Mapping
 from typing import Any
 
-import pycrdt
-
-from crdtsync.document.ids import stretches, units_of, within
+from crdtsync.document.ids import Id
+from crdtsync.document.rope import Rope
+from crdtsync.document.shadow import Shadow
 from crdtsync.position import Place, Position, read_place
 
 __all__ = ["Positions"]
@@ -24,25 +22,23 @@ class Positions:
     """The positions in one state of a text.
 
     Args:
-        doc: the CRDT document. It is left as it is.
+        shadow: the copy of the document in which ids are found. It is brought up to date.
         path: name of the text in it.
+        rope: the text.
     """
 
-    def __init__(self, doc: pycrdt.Doc[Any], path: str) -> None:
-        self._path = path
-        found = list(stretches(doc, path))
-        self._there = [stretch for stretch in found if stretch.text]
-        self._starts = [stretch.start for stretch in self._there]
-        self._by_id = sorted(found)
-        self._length = sum(len(stretch.text) for stretch in found)
+    def __init__(self, shadow: Shadow, path: str, rope: Rope) -> None:
+        self._shadow, self._path, self._rope = shadow, path, rope
+        shadow.follow()
+        if shadow.units(path) != rope.units:
+            shadow.renew()  # a client has cut a character in two, and libraries differ in that
 
     def at(self, index: int) -> Position:
         """Return the position before a character; at the length of the text, that of its end."""
-        if index == self._length:
+        if index == len(self._rope):
             return Position.of(Place(None, self._path, is_after=False))
-        stretch = self._there[bisect.bisect_right(self._starts, index) - 1]
-        clock = stretch.clock + units_of(stretch.text[: index - stretch.start])
-        return Position.of(Place((stretch.client, clock), None, is_after=False))
+        id_ = self._shadow.id(self._path, self._rope.unit(index))
+        return Position.of(Place(id_, None, is_after=False))
 
     def index(self, position: bytes | Mapping[str, Any]) -> int | None:
         """Return where a position is now; None if it is none, or none that is known in this text.
@@ -54,16 +50,14 @@ class Positions:
         except ValueError:
             return None
         if place.id is None:
-            end = 0 if place.is_after else self._length
+            end = 0 if place.is_after else len(self._rope)
             return end if place.root == self._path else None
-        client, clock = place.id
-        at = bisect.bisect_right(self._by_id, (client, clock + 1)) - 1
-        if at < 0:
+        unit = self._shadow.unit(self._path, place.id)
+        if unit is None:
             return None
-        stretch = self._by_id[at]
-        units = clock - stretch.clock
-        if stretch.client != client or units >= stretch.units:
-            return None
-        if not stretch.text:
-            return stretch.start
-        return stretch.start + within(stretch.text, 0, units) + place.is_after
+        index = self._rope.index_of_unit(unit)
+        return index + 1 if place.is_after and self._is_there(place.id, unit) else index
+
+    def _is_there(self, id_: Id, unit: int) -> bool:
+        """Tell whether an id is at a place, and not only was."""
+        return unit < self._rope.units and self._shadow.id(self._path, unit) == id_

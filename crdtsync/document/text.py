@@ -82,11 +82,10 @@ class TextNode(RootNode[pycrdt.Text]):
     @property
     def positions(self) -> Positions:
         """The positions in the text as it is."""
-        if self._rope is None:
-            self._read()  # from then on changes are followed
+        rope = self.rope  # once it is read, changes are followed
         if self._positions is None:
             assert self.owner is not None
-            self._positions = Positions(self.owner.view.doc, self.path)
+            self._positions = Positions(self.owner.view.shadow, self.path, rope)
         return self._positions
 
     def _read(self) -> Rope:

@@ -22,6 +22,7 @@ from crdtsync.document.path import Path
 from crdtsync.document.record import NATIVE_KINDS, SLOT_KINDS, PresenceNode, RecordNode
 from crdtsync.document.root import RootNode
 from crdtsync.document.schema import FieldSpec, Schema
+from crdtsync.document.shadow import Shadow
 from crdtsync.document.slots import NO_CLAMPS, ROOT, Clamps, Slot, path_of
 from crdtsync.document.table import TableNode
 from crdtsync.document.value import ValueNode
@@ -90,6 +91,7 @@ class View:
         self.touched: list[Node] | None = None
         self.column_tables: list[TableNode] = []
         self.records: dict[str, RecordNode] = {}
+        self._shadow: Shadow | None = None
         self.root = RecordNode("", schema, self, None)
         self._undeclared: dict[str, SlotNode] = {}
         self._renames = any(spec.name != spec.stored for spec in schema.specs().values())
@@ -103,6 +105,7 @@ class View:
             slots: the live slots in it.
         """
         self.doc = doc
+        self._shadow = None
         self.slots: pycrdt.Map[Any] = doc.get(ROOT, type=pycrdt.Map)
         self.contested.clear()
         self.unheard.clear()
@@ -115,6 +118,13 @@ class View:
         self.touch([self.root])
         if self.watching:
             self.watch_all()
+
+    @property
+    def shadow(self) -> Shadow:
+        """The copy of the document in which ids are found, as old as when it was last asked."""
+        if self._shadow is None:
+            self._shadow = Shadow(self.doc)
+        return self._shadow
 
     def live_slots(self) -> dict[str, bytes]:
         """Return all live slots, declared or not."""

@@ -13,7 +13,7 @@ Read next: `crdtsync.update.reader` (the encoding), then `nesting`, `neutral`, `
 
 from __future__ import annotations
 
-from crdtsync.update.coded import CODES, Run, code_of, coded_state
+from crdtsync.update.coded import CODES, Run, code_of, coded_state, even_update
 from crdtsync.update.division import Division, Part, deleting, divide
 from crdtsync.update.inserted import inserted_clocks
 from crdtsync.update.keyed import keyed_state
@@ -39,6 +39,7 @@ __all__ = [
     "coded_state",
     "deleting",
     "divide",
+    "even_update",
     "inserted_clocks",
     "keyed_state",
     "needs",

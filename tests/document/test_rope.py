@@ -14,6 +14,11 @@ def size(text: str) -> int:
     return len(text.replace(EMBED, "x").encode())
 
 
+def width(text: str) -> int:
+    """Return how many units of UTF-16 a text has."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
 @st.composite
 def edits(draw: st.DrawFn) -> list[tuple[float, float, str]]:
     place = st.floats(0, 1)
@@ -22,7 +27,7 @@ def edits(draw: st.DrawFn) -> list[tuple[float, float, str]]:
 
 @given(start=TEXT, steps=edits())
 def test_a_rope_is_a_string(start: str, steps: list[tuple[float, float, str]]) -> None:
-    """Every edit and both conversions agree with plain Python, whatever the pieces' length."""
+    """Every edit and all conversions agree with plain Python, whatever the pieces' length."""
     lengths = rope_module.PIECE_LENGTH_MAX, rope_module._PIECE_LENGTH
     rope_module.PIECE_LENGTH_MAX, rope_module._PIECE_LENGTH = 6, 3
     try:
@@ -40,8 +45,13 @@ def test_a_rope_is_a_string(start: str, steps: list[tuple[float, float, str]]) -
                 offset = size(text[:index])
                 assert rope.offset(index) == offset
                 assert rope.index(offset) == index
+                unit = width(text[:index])
+                assert rope.unit(index) == unit
+                assert rope.index_of_unit(unit) == index
+                if width(text[index : index + 1]) == 2:
+                    assert rope.index_of_unit(unit + 1) == index
             assert str(rope) == text.replace(EMBED, "\ufffc")
-            assert rope.size == size(text)
+            assert (rope.size, rope.units) == (size(text), width(text))
     finally:
         rope_module.PIECE_LENGTH_MAX, rope_module._PIECE_LENGTH = lengths
 
