@@ -406,7 +406,8 @@ class Replica:
 
         Raises:
             LookupError: there is no such document.
-            StorageError: the bundle could not be written, or the store not be read.
+            StorageError: the bundle could not be written, or would take the place of a store, or
+                the store could not be read.
 
         >>> import io
         >>> from crdtsync import Document
