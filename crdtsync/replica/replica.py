@@ -143,8 +143,11 @@ class Replica:
 
         Raises:
             SchemaError: it is open as another class.
+            TypeError: `cls` is not a Document class, or the name not a text.
             ValueError: the name is empty or too long.
         """
+        if not (isinstance(cls, type) and issubclass(cls, Document)):
+            raise TypeError(f"a document is opened as a Document class, not as {cls!r}")
         self._check_name(name)
         opened = self._documents.get(name)
         if opened is None:
@@ -160,6 +163,8 @@ class Replica:
         return self._open_document(cls, name)
 
     def _check_name(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a document's name is a str, not {name!r}")
         check_value(name, where="a document's name")
         if not 0 < len(name) <= self._limits.name_length_max:
             raise ValueError(
@@ -262,6 +267,7 @@ class Replica:
         Raises:
             ForkError: the two hold what others wrote in two ways.
             ActionError: one of them has to rotate its id, and an action is open.
+            TypeError: `other` is not a replica.
 
         >>> from crdtsync import Counter, Document
         >>> class Poll(Document):
@@ -273,6 +279,8 @@ class Replica:
         ...     int(here.document(Poll, "poll").votes)
         3
         """
+        if not isinstance(other, Replica):
+            raise TypeError(f"a replica merges with a replica, not with {other!r}")
         for name in sorted({*self.names(), *other.names()}):
             ours, theirs = self.ledger(name), other.ledger(name)
             while (fork := find_fork(ours, theirs)) is not None:
