@@ -98,6 +98,8 @@ class Replica:
             raise ValueError(f"history is 'keep' or 'trim', not {history!r}")
         if durability not in {"process", "power"}:
             raise ValueError(f"durability is 'process' or 'power', not {durability!r}")
+        if not isinstance(user, str | None):
+            raise TypeError(f"a user is named by a str, not by {user!r}")
         self._history: History = history
         self._open(Store(path, durability=durability), user, limits, clock)
 

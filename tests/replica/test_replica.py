@@ -48,6 +48,13 @@ def test_what_is_no_class_or_name_of_a_document_is_told(cls: Any, name: Any) -> 
         assert replica.names() == []
 
 
+def test_a_user_is_a_text(tmp_path: Path) -> None:
+    user: Any = 3
+    with pytest.raises(TypeError, match="named by a str, not by 3"):
+        Replica(tmp_path / "a.db", user=user)
+    assert not (tmp_path / "a.db").exists()
+
+
 def test_only_replicas_are_merged() -> None:
     other: Any = "ann.db"
     with Replica() as replica, pytest.raises(TypeError, match=r"not with 'ann\.db'"):
