@@ -257,8 +257,8 @@ def _take_lock(path: str) -> apsw.Connection:
     except apsw.BusyError as error:
         lock.close()
         raise StoreLockedError(
-            "another process has this store open; a store belongs to one process at a time "
-            "(connect the others to a server instead)",
+            "another process has this store open, or this one has it open already: close it there "
+            "first, or give each its own file and connect them to a server",
             path=path,
         ) from error
     except apsw.Error as error:

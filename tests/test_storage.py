@@ -154,6 +154,14 @@ def test_a_closed_file_is_a_storage_error(path: Path) -> None:
         pass
 
 
+def test_a_store_is_opened_once_in_a_process_too(path: Path) -> None:
+    store = opened(path)
+    with pytest.raises(StoreLockedError, match="or this one has it open already: close it"):
+        opened(path)
+    store.close()
+    opened(path).close()
+
+
 # --- other processes ------------------------------------------------------------------------------
 
 
