@@ -148,8 +148,7 @@ class Replica:
             TypeError: `cls` is not a Document class, or the name not a text.
             ValueError: the name is empty or too long.
         """
-        if not (isinstance(cls, type) and issubclass(cls, Document)):
-            raise TypeError(f"a document is opened as a Document class, not as {cls!r}")
+        _check_class(cls)
         self._check_name(name)
         opened = self._documents.get(name)
         if opened is None:
@@ -643,3 +642,8 @@ class _WithoutSnapshot:
 
     def save_snapshot(self, snapshot: object) -> None:
         """Keep nothing."""
+
+
+def _check_class(cls: object) -> None:
+    if not (isinstance(cls, type) and issubclass(cls, Document)):
+        raise TypeError(f"a document is opened as a Document class, not as {cls!r}")
