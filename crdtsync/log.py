@@ -77,6 +77,7 @@ _DEPTH_AROUND_VALUES = 2  # the entry and its arguments
 _DEPTH_DECODED_MAX = 1000  # the decoder has seen to the depth
 _TIME_MAX = 2**64
 _LIMITS = Limits()
+_ARGUMENTS_SHOWN = 100  # characters
 _new = tuple.__new__  # of a named tuple: at half the cost of its own constructor
 # What is decoded together is all in memory before the first of it is checked.
 _TOGETHER = 64
@@ -136,6 +137,12 @@ class Entry(NamedTuple):
     hash: bytes
     seal: bytes | None = None
     clamp: int | None = None
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        if len(said) > _ARGUMENTS_SHOWN:
+            said = said[:_ARGUMENTS_SHOWN] + "…"
+        return f"<Entry {self.replica:x}:{self.seq} of {self.document!r}: {self.name}({said})>"
 
     @property
     def when(self) -> int:

@@ -201,6 +201,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
         StorageError: it cannot be read.
     """
     path = os.fspath(path)
+    if not os.path.exists(path):
+        raise StorageError("there is no such file", path=path)
     try:
         connection = apsw.Connection(path, apsw.SQLITE_OPEN_READONLY)
         try:
@@ -255,8 +257,8 @@ def _take_lock(path: str) -> apsw.Connection:
     except apsw.BusyError as error:
         lock.close()
         raise StoreLockedError(
-            "another process has this store open; a store belongs to one process at a time "
-            "(connect the others to a server instead)",
+            "another process has this store open, or this one has it open already: close it there "
+            "first, or give each its own file and connect them to a server",
             path=path,
         ) from error
     except apsw.Error as error:
@@ -285,7 +287,10 @@ def _check_format(connection: apsw.Connection, path: str, kind: str, *, new_allo
         )
     found = connection.execute("SELECT value FROM meta WHERE name = 'kind'").get
     if found != kind:
-        raise StoreFormatError(f"this is the store of a {found}, not of a {kind}", path=path)
+        raise StoreFormatError(
+            f"this is the store of a {found}, not of a {kind}: each has a file of its own",
+            path=path,
+        )
 
 
 def _check_tables(connection: apsw.Connection, path: str, schema: str) -> None:
@@ -318,6 +323,8 @@ def _explain(error: apsw.Error, path: str) -> StorageError:
         return StorageError(f"the file is damaged: {error}", path=path)
     if isinstance(error, apsw.FullError):
         return StorageError("the disk is full; nothing was changed: make room", path=path)
+    if os.path.isdir(path):
+        return StorageError("this is a folder: a store is one file", path=path)
     if isinstance(error, apsw.CantOpenError):
         return StorageError(
             "cannot be opened: does its folder exist, and may this user write there?", path=path

@@ -18,7 +18,7 @@ extensions = [
 html_theme = "furo"
 html_title = "crdtsync"
 html_static_path = ["_static"]
-html_css_files = ["drawings.css"]
+html_css_files = ["page.css"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
 

@@ -54,6 +54,13 @@ FIELDS = [
 ]
 
 
+def test_an_entry_is_shown_in_one_line_whatever_it_holds() -> None:
+    entry = make_entry("d", 255, EMPTY_HEAD, 1, "add", EMPTY_UPDATE, arguments={"name": "milk"})
+    assert repr(entry) == "<Entry ff:1 of 'd': add(name='milk')>"
+    large = make_entry("d", 255, EMPTY_HEAD, 1, "add", bytes(999), arguments={"name": "x" * 999})
+    assert len(repr(large)) < 200
+
+
 def entry_of(**changes: Any) -> Entry:
     """Make an entry like any other."""
     made: dict[str, Any] = {

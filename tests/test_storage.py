@@ -13,7 +13,7 @@ import pytest
 
 from crdtsync import Document, Replica
 from crdtsync.errors import StorageError, StoreFormatError, StoreLockedError
-from crdtsync.storage import StoreFile, open_file
+from crdtsync.storage import StoreFile, kind_of, open_file
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS things(name TEXT PRIMARY KEY)"
 
@@ -154,6 +154,14 @@ def test_a_closed_file_is_a_storage_error(path: Path) -> None:
         pass
 
 
+def test_a_store_is_opened_once_in_a_process_too(path: Path) -> None:
+    store = opened(path)
+    with pytest.raises(StoreLockedError, match="or this one has it open already: close it"):
+        opened(path)
+    store.close()
+    opened(path).close()
+
+
 # --- other processes ------------------------------------------------------------------------------
 
 
@@ -270,6 +278,18 @@ def test_a_store_of_another_kind_is_refused(path: Path) -> None:
     with pytest.raises(StoreFormatError, match="the store of a test, not of a server"):
         open_file(path, "server", SCHEMA)
     opened(path).close()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_folder_is_no_store(tmp_path: Path, read_only: bool) -> None:
+    with pytest.raises(StorageError, match="this is a folder"):
+        opened(tmp_path, read_only=read_only)
+
+
+def test_there_is_no_kind_of_what_is_not_there(path: Path) -> None:
+    with pytest.raises(StorageError, match="there is no such file"):
+        kind_of(path)
+    assert not path.exists()
 
 
 def test_a_store_that_is_refused_is_not_left_locked(path: Path) -> None:

@@ -124,6 +124,8 @@ def _tell_imported(
                     ("✗ ", "bold red"), f"missing in {name}: {run} of {replica_name(replica)}"
                 )
             )
+    if failure is not None and not imported.entries:
+        return
     to.print(
         Text.assemble(
             ("✓ ", "bold green"),

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import click
 
-from crdtsync.cli.output import EXIT_DIFFERENT, console, json_option, replica_name, write_json
+from crdtsync.cli.output import (
+    EXIT_DIFFERENT,
+    console,
+    counted,
+    json_option,
+    replica_name,
+    write_json,
+)
 from crdtsync.server.backends.outside import list_connections, retire_connection
 from crdtsync.server.records import KnownConnection
 
@@ -49,11 +56,13 @@ def connections(data: Path, user: str | None, retire: str | None, as_json: bool)
         write_json([_to_json(one) for one in found])
         return
     to = console()
+    if not found:
+        to.print("no connections" if user is None else f"no connections of {user}", markup=False)
     for one in found:
         record = one.record
         to.print(
             f"{record.client.hex()}  {record.user or '-':20}  {record.state.value:8}  "
-            f"{len(one.followed):>5} documents  {one.behind:>9,} behind  "
+            f"{counted(len(one.followed), 'document'):>15}  {one.behind:>9,} behind  "
             f"seen {_when(record.last_seen)}  {record.reason}",
             soft_wrap=True,
         )

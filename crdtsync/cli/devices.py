@@ -45,6 +45,8 @@ def devices(file: Path, revoke: str | None, as_json: bool) -> None:
         )
         return
     to = console()
+    if not found:
+        to.print("no devices")
     for device in found:
         state = "revoked" if device.revoked else "let in"
         to.print(f"{replica_name(device.replica)}  {device.user or '-':20}  {state}")

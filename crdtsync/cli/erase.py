@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,12 @@ import click
 from crdtsync.cli.output import EXIT_DIFFERENT, console, json_option, replica_name, write_json
 from crdtsync.cli.show import STORE
 from crdtsync.errors import StorageError, StoreLockedError
-from crdtsync.server.backends.outside import holds_entry, list_erasures, order_erasure
+from crdtsync.server.backends.outside import (
+    holds_entry,
+    list_devices,
+    list_erasures,
+    order_erasure,
+)
 from crdtsync.server.backends.sqlite import SqliteBackend
 from crdtsync.server.erasures import Erasure
 
@@ -22,6 +28,8 @@ __all__ = ["erase"]
 
 _PATIENCE_S = 30
 _POLL_INTERVAL_S = 0.2
+_ENTRY = re.compile(r"([0-9a-fA-F]+):([0-9]+)")
+_ID_DIGITS_MIN = 12
 
 
 @click.command(short_help="Take an entry's content away, for all and for good.")
@@ -47,12 +55,13 @@ def erase(
 ) -> None:
     """Erase an entry of a DOCUMENT in a server's file, or list what was erased.
 
-    `crdtsync log` tells replicas and numbers. A running server carries it out within a second or so
-    and tells its clients. What is not held is erased as soon as it comes.
+    `crdtsync log` tells replicas and numbers; the end of a replica's id will do. A running server
+    carries it out within a second or so and tells its clients. What is not held is erased as soon
+    as it comes; then the replica's whole id is needed.
     """
     wanted: list[Erasure] = [] if source is None else _read(source)
     if document is not None:
-        wanted.append(_erasure(document, entry, reason))
+        wanted.append(_erasure(file, document, entry, reason))
     if not wanted:
         _show(list_erasures(file), as_json=as_json)
         return
@@ -66,17 +75,26 @@ def erase(
         raise SystemExit(EXIT_DIFFERENT)
 
 
-def _erasure(document: str, entry: str | None, reason: str | None) -> Erasure:
-    replica, _, seq = (entry or "").partition(":")
-    try:
-        name = int(replica, 16), int(seq)
-    except ValueError as error:
+def _erasure(file: Path, document: str, entry: str | None, reason: str | None) -> Erasure:
+    named = _ENTRY.fullmatch(entry or "")
+    if named is None:
         raise click.UsageError(
-            "name the entry as REPLICA:SEQ, see `crdtsync log --json`"
-        ) from error
+            "name a document, and the entry as REPLICA:SEQ, as `crdtsync log` shows it"
+        )
     if not reason:
-        raise click.UsageError("give a reason: everybody is told why the content is gone")
-    return Erasure(document, *name, reason)
+        raise click.UsageError("give a --reason: everybody is told why the content is gone")
+    return Erasure(document, _replica(file, named[1].lower()), int(named[2]), reason)
+
+
+def _replica(file: Path, end: str) -> int:
+    """Return whose id ends like that, among the devices; a whole id may be of any."""
+    found = [known.replica for known in list_devices(file) if f"{known.replica:x}".endswith(end)]
+    if len(found) == 1:
+        return found[0]
+    if found or len(end) < _ID_DIGITS_MIN:
+        said = f"the ids of {len(found)} devices end" if found else "no device's id ends"
+        raise click.UsageError(f"{said} in {end!r}; `crdtsync devices` shows them whole")
+    return int(end, 16)
 
 
 def _read(source: IO[str]) -> list[Erasure]:
@@ -118,5 +136,7 @@ def _show(erasures: Sequence[Erasure], *, as_json: bool) -> None:
         write_json([{**one._asdict(), "replica": replica_name(one.replica)} for one in erasures])
         return
     to = console()
+    if not erasures:
+        to.print("nothing was erased")
     for one in erasures:
         to.print(f"{one.document}  {replica_name(one.replica)}:{one.seq}  {one.reason}")

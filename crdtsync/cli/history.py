@@ -41,8 +41,10 @@ def history(file: Path, document: str, path: str, as_json: bool) -> None:
         if as_json:
             for version in found:
                 write_json(_as_json(version), lines=True)
-        else:
+        elif found:
             console().print(_table(path, found))
+        else:
+            console().print(Text(f"{path}: nothing has been written there"))
 
 
 def _as_json(version: Version) -> dict[str, Any]:

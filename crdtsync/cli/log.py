@@ -15,6 +15,7 @@ from crdtsync import Document, Replica
 from crdtsync.cli.output import console, iso_time, json_option, replica_name, write_json
 from crdtsync.cli.show import STORE, known_document
 from crdtsync.clock import to_datetime
+from crdtsync.document.stack import REDO, UNDO
 from crdtsync.log import Entry
 
 __all__ = ["log"]
@@ -104,15 +105,31 @@ def _table(document: Document, entries: Iterable[Entry]) -> Table:
 
 def _rows(document: Document, entries: Iterable[Entry]) -> Iterator[tuple[Text | str, ...]]:
     for entry in entries:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in entry.arguments.items())
+        arguments = _taken_back(entry) or ", ".join(
+            f"{name}={value!r}" for name, value in entry.arguments.items()
+        )
         if len(arguments) > _ARGUMENT_LENGTH_MAX:
             arguments = arguments[:_ARGUMENT_LENGTH_MAX] + "…"
         details = [arguments, *(f"[{mark}: {said}]" for mark, said in _marks(entry).items())]
         yield (
             to_datetime(entry.when).astimezone().strftime("%Y-%m-%d %H:%M:%S"),
             Text(document.log.user_of(entry.replica) or ""),
-            replica_name(entry.replica)[-_REPLICA_DIGITS:],
+            _short(entry.replica),
             str(entry.seq),
             Text(entry.name),
             Text(" ".join(filter(None, details))),
         )
+
+
+def _taken_back(entry: Entry) -> str | None:
+    """Say which entry an undoing or redoing takes back; None of any other entry."""
+    if entry.name not in {UNDO, REDO}:
+        return None
+    match entry.arguments.get("of"):
+        case [int(replica), int(seq)]:
+            return f"{_short(replica)}:{seq}"
+    return None
+
+
+def _short(replica: int) -> str:
+    return replica_name(replica)[-_REPLICA_DIGITS:]

@@ -76,7 +76,7 @@ def show(
             if as_json:
                 write_json(_as_json(opened))
             else:
-                _show_document(opened)
+                _show_document(opened, with_class=class_name is not None)
 
 
 def known_document(replica: Replica, file: Path, document: str) -> None:
@@ -143,12 +143,14 @@ def _as_json(document: Document) -> dict[str, Any]:
     }
 
 
-def _show_document(document: Document) -> None:
+def _show_document(document: Document, *, with_class: bool) -> None:
     to = console()
     tree = Tree(Text(document.document_name, style="bold"), guide_style="dim")
     _grow(tree, plain(document.to_dict()))
     to.print(tree)
     _show_conflicts(document, to)
+    if not with_class and any(conflict.error for conflict in document.conflicts()):
+        to.print("\nThe app's own strategies are known with its class: --class MODULE:CLASS.")
     entries, replicas = sum(document.state_vector.values()), len(document.state_vector)
     held = f"{counted(entries, 'entry', 'entries')} of {counted(replicas, 'replica')}"
     to.print(f"\n{held}; view hash {document.view_hash()[:_HASH_LENGTH]}…", style="dim")

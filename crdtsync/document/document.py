@@ -122,7 +122,7 @@ class Document:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self.__crdtsync_schema__.fields:
-            raise AttributeError(f"{type(self).__name__} declares no field {name!r}")
+            raise AttributeError(self.__crdtsync_schema__.unknown(name))
         object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:

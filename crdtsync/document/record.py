@@ -299,7 +299,7 @@ class Record:
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in self.__crdtsync_declared__.fields:
-            raise AttributeError(f"{type(self).__name__} declares no field {name!r}")
+            raise AttributeError(self.__crdtsync_declared__.unknown(name))
         object.__setattr__(self, name, value)
 
     def candidates(self, field: str) -> tuple[Candidate[Any], ...]:

@@ -112,6 +112,11 @@ class Schema:
         found = (spec for spec in self.fields.values() if spec.is_position)
         return next(found, None)
 
+    def unknown(self, name: str) -> str:
+        """Say that no field has this name, and which there are."""
+        known = ", ".join(self.fields) or "none"
+        return f"{self.cls.__name__} declares no field {name!r}; its fields: {known}"
+
     def bind(
         self,
         strategy: Strategy | None = None,

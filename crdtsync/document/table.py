@@ -315,7 +315,7 @@ def _key(record: Record | str | None) -> Any:
 def _check_fields(schema: Schema, fields: Mapping[str, Any]) -> None:
     for name in fields:
         if name not in schema.fields:
-            raise TypeError(f"{schema.cls.__name__} declares no field {name!r}")
+            raise TypeError(schema.unknown(name))
     for spec in schema.fields.values():
         if spec.kind == "value" and spec.default is MISSING and spec.name not in fields:
             raise TypeError(f"{schema.cls.__name__} needs a value for field {spec.name!r}")

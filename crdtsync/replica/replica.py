@@ -98,6 +98,8 @@ class Replica:
             raise ValueError(f"history is 'keep' or 'trim', not {history!r}")
         if durability not in {"process", "power"}:
             raise ValueError(f"durability is 'process' or 'power', not {durability!r}")
+        if not isinstance(user, str | None):
+            raise TypeError(f"a user is named by a str, not by {user!r}")
         self._history: History = history
         self._open(Store(path, durability=durability), user, limits, clock)
 
@@ -143,8 +145,10 @@ class Replica:
 
         Raises:
             SchemaError: it is open as another class.
+            TypeError: `cls` is not a Document class, or the name not a text.
             ValueError: the name is empty or too long.
         """
+        _check_class(cls)
         self._check_name(name)
         opened = self._documents.get(name)
         if opened is None:
@@ -160,6 +164,8 @@ class Replica:
         return self._open_document(cls, name)
 
     def _check_name(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"a document's name is a str, not {name!r}")
         check_value(name, where="a document's name")
         if not 0 < len(name) <= self._limits.name_length_max:
             raise ValueError(
@@ -262,6 +268,7 @@ class Replica:
         Raises:
             ForkError: the two hold what others wrote in two ways.
             ActionError: one of them has to rotate its id, and an action is open.
+            TypeError: `other` is not a replica.
 
         >>> from crdtsync import Counter, Document
         >>> class Poll(Document):
@@ -273,6 +280,8 @@ class Replica:
         ...     int(here.document(Poll, "poll").votes)
         3
         """
+        if not isinstance(other, Replica):
+            raise TypeError(f"a replica merges with a replica, not with {other!r}")
         for name in sorted({*self.names(), *other.names()}):
             ours, theirs = self.ledger(name), other.ledger(name)
             while (fork := find_fork(ours, theirs)) is not None:
@@ -406,7 +415,8 @@ class Replica:
 
         Raises:
             LookupError: there is no such document.
-            StorageError: the bundle could not be written, or the store not be read.
+            StorageError: the bundle could not be written, or would take the place of a store, or
+                the store could not be read.
 
         >>> import io
         >>> from crdtsync import Document
@@ -632,3 +642,8 @@ class _WithoutSnapshot:
 
     def save_snapshot(self, snapshot: object) -> None:
         """Keep nothing."""
+
+
+def _check_class(cls: object) -> None:
+    if not (isinstance(cls, type) and issubclass(cls, Document)):
+        raise TypeError(f"a document is opened as a Document class, not as {cls!r}")

@@ -45,6 +45,15 @@ def join_frames(payloads: Sequence[bytes]) -> bytes:
     return b"".join(parts)
 
 
+def _foreign(prefix: bytes) -> str | None:
+    """Say which other protocol begins like that: what is mostly wrong is the scheme of a URL."""
+    if prefix in {b"HTTP", b"GET "}:
+        return "the other side speaks HTTP: is it ws:// or wss:// instead of a bare stream?"
+    if prefix[:2] in {b"\x16\x03", b"\x15\x03"}:  # a handshake, an alert
+        return "the other side speaks TLS: is it tls:// or wss:// instead of a bare stream?"
+    return None
+
+
 class FrameReader:
     """Cuts a byte stream into payloads, whatever pieces it arrives in.
 
@@ -81,7 +90,8 @@ class FrameReader:
             (length,) = _PREFIX.unpack_from(buffer, at)
             if not 0 < length <= self._frame_bytes_max:
                 raise RemoteProtocolError(
-                    f"a frame of {length:,} bytes; accepted are 1 to {self._frame_bytes_max:,}"
+                    _foreign(bytes(buffer[at : at + PREFIX_BYTES]))
+                    or f"a frame of {length:,} bytes; accepted are 1 to {self._frame_bytes_max:,}"
                 )
             end = at + PREFIX_BYTES + length
             if end > available:

@@ -7,6 +7,7 @@ else, to `TransportError` with their cause kept.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
@@ -59,13 +60,19 @@ def map_errors(what: str) -> Iterator[None]:
         yield
     except (anyio.EndOfStream, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
         cause = error.__cause__
-        reason = str(cause) if isinstance(cause, OSError) else "the connection was closed"
+        reason = _reason(cause) if isinstance(cause, OSError) else "the connection was closed"
         raise TransportError(f"{what}: {reason}") from error
     except anyio.BusyResourceError as error:
         # Of TLS, where a peer asks for something to be sent while something else is being sent.
         raise TransportError(f"{what}: the peer wants to change keys in mid-sentence") from error
     except OSError as error:
-        raise TransportError(f"{what}: {error}") from error
+        raise TransportError(f"{what}: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "TLS is not spoken there: is it tcp:// or ws://?"
+    return str(error)
 
 
 class ByteFrameStream:

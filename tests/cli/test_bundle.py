@@ -59,6 +59,14 @@ class TestExport:
         assert result.exit_code == 3
         assert "cannot be written" in result.stderr
 
+    @pytest.mark.parametrize("name", ["bob.db", "ann.db"])
+    def test_never_in_the_place_of_a_store(self, run, store, tmp_path, name):
+        before = (tmp_path / name).read_bytes()
+        result = run("export", store, "-o", tmp_path / name)
+        assert result.exit_code == 3
+        assert "this is a store, not a bundle" in result.stderr
+        assert (tmp_path / name).read_bytes() == before
+
     @pytest.mark.parametrize("arguments", [("export", "a"), ("import", "a")])
     def test_called_wrongly(self, run, arguments):
         assert run(*arguments).exit_code == 2

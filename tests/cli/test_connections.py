@@ -31,8 +31,11 @@ async def test_shows_and_retires_while_a_server_runs(run, tmp_path):
                 assert list(shown["documents"]) == ["board"]
                 told = run("connections", "--data", path, "--user", "ann").output
                 assert "active" in told
-                assert "1 documents" in told
-                assert run("connections", "--data", path, "--user", "eve").output == ""
+                assert "  1 document  " in told
+                assert (
+                    run("connections", "--data", path, "--user", "eve").output
+                    == "no connections of eve\n"
+                )
                 retired = run("connections", "--data", path, "--retire", shown["connection"])
                 assert "retired by the operator" in retired.output
                 with anyio.fail_after(30), pytest.raises(RefusedError, match="retired"):

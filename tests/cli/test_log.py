@@ -6,6 +6,8 @@ from typing import Any
 from click.testing import Result
 
 from crdtsync import Replica
+from crdtsync.cli.board import Board
+from crdtsync.cli.output import replica_name
 from crdtsync.clock import pack
 from crdtsync.log import EMPTY_HEAD, EMPTY_UPDATE, make_entry, with_clamp
 from crdtsync.refusal import refuse
@@ -36,6 +38,18 @@ class TestLog:
         first, *later = lines(run("log", store, "--json"))
         [his] = [entry for entry in later if entry["user"] == "bob"]
         assert his["dependencies"] == [{"replica": first["replica"], "seq": 1}]
+
+    def test_tells_what_was_undone_as_it_names_entries(self, run, tmp_path):
+        with Replica(tmp_path / "a.db", user="ann") as ann:
+            board = ann.document(Board, "board")
+            board.name_board("Party")
+            board.undo()
+            board.redo()
+            name = replica_name(ann.id)[-6:]
+        output = run("log", tmp_path / "a.db").output
+        assert output.count(f"{name}:1") == 1
+        assert output.count(f"{name}:2") == 1
+        assert "restores" not in output
 
     def test_only_the_newest(self, run, store):
         everything = lines(run("log", store, "--json"))

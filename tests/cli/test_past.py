@@ -65,6 +65,11 @@ class TestHistory:
         assert result.exit_code == 2
         assert "nothing is declared at 'nowhere'" in result.output
 
+    def test_of_what_was_never_there(self, run, file):
+        result = run("history", file, "board", "tasks/none/title")
+        assert result.exit_code == 0
+        assert result.output == "tasks/none/title: nothing has been written there\n"
+
 
 class TestDiff:
     def test_between_entries(self, run, file, me):

@@ -40,6 +40,24 @@ class TestView:
         assert "ann  'Garden [bold]party'" in output
         assert "bob  'Summer party'" in output
 
+    def test_says_how_an_apps_own_strategies_are_known(self, run, tmp_path):
+        path = tmp_path / "ann.db"
+        with Replica(path, user="ann") as ann, Replica(user="bob") as bob:
+            boards = ann.document(Board, "party"), bob.document(Board, "party")
+            boards[0].add_task("lanterns", "Buy lanterns", "", [])
+            ann.merge(bob)
+            for board, status in zip(boards, ("doing", "done"), strict=True):
+                board.tasks["lanterns"].status = status
+            ann.merge(bob)
+        without, with_class = (
+            run("show", path, "party"),
+            run("show", path, "party", "--class", BOARD),
+        )
+        assert "furthest failed" in without.output
+        assert "--class MODULE:CLASS" in without.output
+        assert "failed" not in with_class.output
+        assert "--class" not in with_class.output
+
     def test_as_json_it_is_the_documents_own(self, run, store):
         found = json.loads(run("show", store, "party", "--class", BOARD, "--json").output)
         with Replica(store) as replica:

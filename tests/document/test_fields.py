@@ -309,6 +309,15 @@ def test_only_tables_make_records_and_only_replicas_documents() -> None:
         board.tasks.add(titel="x")
 
 
+def test_a_name_that_is_not_declared_is_told_with_those_that_are() -> None:
+    board: Any = Replica().document(Board, "b")
+    task: Any = board.tasks.add(title="x")
+    with pytest.raises(AttributeError, match=r"Board declares no field 'nmae'; its fields: .*name"):
+        board.nmae = "x"
+    with pytest.raises(AttributeError, match="Task declares no field 'titel'; its fields: title"):
+        task.titel = "x"
+
+
 def test_a_field_without_default_must_be_given() -> None:
     class Item(Record):
         title: str

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from crdtsync import Document, Replica
 from crdtsync.errors import ActionError, SchemaError, StorageError
-from tests.document.boards import Board
+from tests.document.boards import Board, Task
 from tests.replica.histories import act
 
 
@@ -38,6 +38,27 @@ def test_documents_are_found_by_name(tmp_path: Path) -> None:
         assert replica.names() == sorted(names)
         assert replica.documents() == []
         assert [replica.document(Board, name).name for name in names] == names
+
+
+@pytest.mark.parametrize(("cls", "name"), [(Board, 3), (Board, None), (Task, "a"), ("a", Board)])
+def test_what_is_no_class_or_name_of_a_document_is_told(cls: Any, name: Any) -> None:
+    with Replica() as replica:
+        with pytest.raises(TypeError, match="a document"):
+            replica.document(cls, name)
+        assert replica.names() == []
+
+
+def test_a_user_is_a_text(tmp_path: Path) -> None:
+    user: Any = 3
+    with pytest.raises(TypeError, match="named by a str, not by 3"):
+        Replica(tmp_path / "a.db", user=user)
+    assert not (tmp_path / "a.db").exists()
+
+
+def test_only_replicas_are_merged() -> None:
+    other: Any = "ann.db"
+    with Replica() as replica, pytest.raises(TypeError, match=r"not with 'ann\.db'"):
+        replica.merge(other)
 
 
 @pytest.mark.parametrize("name", ["", "x" * 513])

@@ -37,6 +37,20 @@ def test_a_large_frame_is_refused_at_its_length() -> None:
     assert reader.pending == 4  # nothing beyond the length was kept
 
 
+@pytest.mark.parametrize(
+    ("began", "told"),
+    [
+        (b"HTTP/1.1 400 Bad Request", "HTTP: is it ws://"),  # of a web server, to a bare stream
+        (b"GET / HTTP/1.1", "HTTP: is it ws://"),  # of a browser
+        (bytes.fromhex("16030100"), "TLS: is it tls://"),  # of a client
+        (bytes.fromhex("15030300"), "TLS: is it tls://"),  # of a server that understood nothing
+    ],
+)
+def test_another_protocol_is_called_by_its_name(began: bytes, told: str) -> None:
+    with pytest.raises(RemoteProtocolError, match=told):
+        FrameReader(50).feed(began)
+
+
 def test_an_empty_frame_is_refused() -> None:
     with pytest.raises(RemoteProtocolError, match="0 bytes"):
         FrameReader(50).feed(bytes(4))

@@ -75,6 +75,23 @@ async def test_a_server_that_does_not_encrypt_is_reported() -> None:
             await connect_stream(url.replace("tcp", "tls"), ssl_context=authority().client)
 
 
+async def test_a_server_that_answers_in_plain_is_called_so() -> None:
+    async def goodbye(raw: ByteStream) -> None:
+        async with raw:
+            await raw.receive()
+            await raw.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, goodbye)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        with anyio.fail_after(30):
+            for scheme in ("tls", "wss"):
+                with pytest.raises(TransportError, match="TLS is not spoken there"):
+                    await connect_stream(f"{scheme}://127.0.0.1:{port}")
+        tasks.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("sent", [b"", b"\x00\x00\x00\x02hi", b"\x16\x03\x01\x02\x00" + bytes(99)])
 async def test_a_client_that_does_not_is_let_go_and_harms_nobody(sent: bytes) -> None:
     async with echoing("tls://localhost:0") as url:

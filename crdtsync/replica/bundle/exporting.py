@@ -23,6 +23,7 @@ Progress: TypeAlias = Callable[[int, int], object]
 """Called with (how many entries are done, how many there are)."""
 
 _PART_BYTES = 256 * 1024
+_SQLITE = b"SQLite format 3\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,8 @@ def export_bundle(
 
     Raises:
         BundleError: a log is not here from its first entry.
-        StorageError: the bundle could not be written, or the store not be read.
+        StorageError: the bundle could not be written, or would take the place of a store, or the
+            store could not be read.
     """
     for ledger in ledgers:
         if ledger.below:
@@ -71,8 +73,20 @@ def export_bundle(
             )
     if not isinstance(target, str | os.PathLike):
         return _export(ledgers, describe, replica, target, progress)
-    with _whole_file(os.fspath(target)) as file:
+    path = os.fspath(target)
+    if _is_database(path):
+        raise StorageError("this is a store, not a bundle: write to a file of its own", path=path)
+    with _whole_file(path) as file:
         return _export(ledgers, describe, replica, file, progress)
+
+
+def _is_database(path: str) -> bool:
+    """Tell whether a bundle would take the place of a store: one slip would lose all its work."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:  # none, or one that writing will complain of
+        return False
 
 
 @contextmanager
