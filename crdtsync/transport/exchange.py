@@ -310,8 +310,7 @@ class Exchange:
             self._publish(ConnectionEvent(_STANDING_EVENTS[event.state], event.reason))
         elif isinstance(event, Subscriptions):
             self._named = True
-            self._queries.inherit(event.documents)
-            for name in event.documents:
+            for name in self._queries.inherit(event.documents):
                 self.touch(name)
         elif isinstance(event, Selected):
             self._on_selected(event)
@@ -670,10 +669,10 @@ class Exchange:
             self._expect(answer.documents)
 
     def _on_selected(self, event: Selected) -> None:
-        self._queries.selected(event)
+        named = self._queries.selected(event)
         if event.code:
             self._publish(ConnectionEvent("failed", f"{event.code}: {event.reason}"))
-        self._expect(event.documents)
+        self._expect(named)
 
     def _expect(self, documents: Iterable[str]) -> None:
         """See to it that documents which were selected come, as soon as they should."""
