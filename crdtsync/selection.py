@@ -105,6 +105,25 @@ class Selection:
                 found.append(number)
         return min(found, default=None)
 
+    def admits(self, document: str, priority: int, user: str | None = None) -> bool:
+        """Tell whether a server may name a document with a priority, in answer to this.
+
+        Which tags a document bears is for the server to say, and who asks, where `user` is None.
+
+        >>> Selection({"board/*": 5}).admits("diary", 5)
+        False
+        """
+        if priority in self.tags.values():
+            return True
+        return any(
+            number == priority and matches(pattern if user else _anyones(pattern), document, user)
+            for pattern, number in self.patterns.items()
+        )
+
+
+def _anyones(pattern: str) -> str:
+    return "/".join("*" if part == "{user}" else part for part in pattern.split("/"))
+
 
 def _is_wide(selector: str) -> bool:
     return (

@@ -31,6 +31,7 @@ from crdtsync.sync.awareness import (
 __all__ = ["News", "Presence"]
 
 _NEWS_LENGTH = 64 * 1024  # characters after which news are told in parts
+_STATE_OVERHEAD = 32  # what else stands in a message for each state
 
 
 @dataclass(slots=True)
@@ -125,7 +126,7 @@ class Presence:
         length = 0
         for client, held in reversed(changed):
             if version or held.state is not None:
-                length += len(held.state or "")
+                length += len(held.state or "") + len(held.user or "") + _STATE_OVERHEAD
                 states.append((Awareness(client, held.clock, held.state), held.user))
                 if length >= _NEWS_LENGTH:
                     return News(states, held.version)

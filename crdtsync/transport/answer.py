@@ -82,6 +82,7 @@ class Answer:
         self._failures: deque[tuple[str, str]] = deque()  # of the query itself
         self._failed: set[str] = set()  # codes that were told
         self._ready: list[tuple[int, int, str]] = []  # a heap: priority, turn
+        self._waiting: set[str] = set()  # documents in it
         self._turns = 0
         self._all_named = not selection.wide
         self._said_complete = False
@@ -129,6 +130,9 @@ class Answer:
         elif code or not before[0]:
             return
         self._outcomes[document] = code, reason
+        if document in self._waiting:
+            return  # its item is still to be taken, and says what is true then
+        self._waiting.add(document)
         self._turns += 1
         heapq.heappush(self._ready, (priority, self._turns, document))
 
@@ -142,6 +146,7 @@ class Answer:
             return QueryItem("failed", None, 0, self.done, self.total, code, reason)
         if self._ready and self._ready[0][0] <= self._most_urgent_awaited():
             priority, _, name = heapq.heappop(self._ready)
+            self._waiting.remove(name)
             self._counted.add(name)
             self.done = len(self._counted)
             code, reason = self._outcomes[name]

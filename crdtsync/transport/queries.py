@@ -20,6 +20,9 @@ from crdtsync.transport.status import EventFeed
 
 __all__ = ["Queries", "Query"]
 
+NAMED_MAX = 100_000
+"""So many documents may be followed because a server has named them."""
+
 _STANDING = 0  # the id of the connection's own selection
 
 
@@ -129,9 +132,11 @@ class Queries:
         """Return how urgent a document is."""
         return self._priorities.get(name, self._inherited.get(name, PRIORITY))
 
-    def inherit(self, documents: Mapping[str, int]) -> None:
-        """Take what another connection of the user follows."""
-        self._inherited.update(documents)
+    def inherit(self, documents: Mapping[str, int]) -> Collection[str]:
+        """Take what another connection of the user follows; return what of it is taken."""
+        taken = _bounded(documents, self._inherited)
+        self._inherited.update(taken)
+        return taken
 
     @property
     def inherited(self) -> list[str]:
@@ -168,16 +173,26 @@ class Queries:
                 self._asked[id_] = bool(answer.selection.wide)
                 yield id_, answer
 
-    def selected(self, event: Selected) -> None:
-        """Take what the server has named."""
+    def selected(self, event: Selected) -> Collection[str]:
+        """Take what the server has named; return what of it is taken.
+
+        What was not asked for is passed over: else a server could have us follow, and push to it,
+        documents that are none of its business.
+        """
         answer = self._answers.get(event.id)
         if answer is None:
-            return
-        self._note(event.documents)
+            return ()
+        admits = answer.selection.admits
+        asked = {name: p for name, p in event.documents.items() if admits(name, p, self._user)}
+        taken = _bounded(asked, self._priorities)
         if event.code:
             answer.fail(event.code, event.reason)
-        answer.named(event.documents, complete=event.complete)
+        if len(taken) < len(asked):
+            answer.fail("limit", f"the server names more than {NAMED_MAX:,} documents")
+        self._note(taken)
+        answer.named(taken, complete=event.complete)
         self._known |= event.complete and answer is self._standing
+        return taken
 
     def met(self, name: str) -> None:
         """Take note of a document that the replica has."""
@@ -193,3 +208,15 @@ class Queries:
     def _note(self, documents: Mapping[str, int]) -> None:
         for name, priority in documents.items():
             self._priorities[name] = min(priority, self._priorities.get(name, priority))
+
+
+def _bounded(documents: Mapping[str, int], known: Collection[str]) -> dict[str, int]:
+    """Return those of some documents that are known, or for which there is room."""
+    taken, room = {}, NAMED_MAX - len(known)
+    for name, priority in documents.items():
+        if name not in known:
+            if room <= 0:
+                continue
+            room -= 1
+        taken[name] = priority
+    return taken

@@ -85,8 +85,7 @@ class Wanted:
     def inherit(self, event: Subscriptions) -> None:
         """Take what our user's other connection follows."""
         self._named = True
-        self._queries.inherit(event.documents)
-        for name in event.documents:
+        for name in self._queries.inherit(event.documents):
             self.touch(name)
 
     def ask(self) -> None:
@@ -104,10 +103,10 @@ class Wanted:
 
     def selected(self, event: Selected) -> None:
         """Take what the server has named in answer to a query."""
-        self._queries.selected(event)
+        named = self._queries.selected(event)
         if event.code:
             self._publish(ConnectionEvent("failed", f"{event.code}: {event.reason}"))
-        self._expect(event.documents)
+        self._expect(named)
 
     def _expect(self, documents: Iterable[str]) -> None:
         """See to it that documents which were selected come, as soon as they should."""

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from crdtsync.server.limits import PresenceLimits
 from crdtsync.server.presence import Presence
-from crdtsync.sync.awareness import Awareness, decode_awareness
+from crdtsync.sync import Shown, WireLimits, encode_frame
+from crdtsync.sync.awareness import SEEN_LENGTH_MAX, Awareness, decode_awareness
+from crdtsync.sync.fields import DOCUMENT_LENGTH_MAX, TEXT_LENGTH_MAX
 
 NO_GRACE = PresenceLimits(grace_s=0)
 ANN = Awareness(7, 1, '{"name":"ann"}')
@@ -23,6 +25,24 @@ def test_a_connection_changes_its_own_state_only() -> None:
     assert presence.apply([later], "one", "ann")
     assert not presence.apply([ANN], "one", "ann")  # an older one
     assert presence.states() == [later]
+
+
+def test_whatever_is_shown_fits_into_a_message() -> None:
+    """One that does not would end the session of whoever is told."""
+    presence, user = Presence(), "\N{GRINNING FACE}" * TEXT_LENGTH_MAX
+    presence.apply([Awareness(client, 1, "{}") for client in range(60)], "one", user)
+    large = json.dumps("\N{GRINNING FACE}" * (SEEN_LENGTH_MAX - 2), ensure_ascii=False)
+    presence.apply([Awareness(99, 1, large)], "one", user)
+    for each in range(50):
+        clients = range(2**50 + each * 64, 2**50 + each * 64 + 64)
+        presence.apply([Awareness(client, 1, "{}") for client in clients], each, "ann")
+    told, count = 0, 0
+    while told < presence.version:
+        news = presence.since(told)
+        size = len(encode_frame(Shown("d" * DOCUMENT_LENGTH_MAX, news.sightings)))
+        assert size <= WireLimits().message_bytes_max
+        told, count = news.upto, count + len(news.sightings)
+    assert count == 61 + 50 * 64
 
 
 def test_a_state_goes_when_its_connection_has_been_gone_for_a_while() -> None:

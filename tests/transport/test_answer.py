@@ -90,6 +90,13 @@ def test_a_document_that_failed_may_arrive_and_is_counted_once() -> None:
     assert [(item.kind, item.done, item.total) for item in drain(answer)] == [("arrived", 1, 1)]
 
 
+def test_what_failed_and_arrives_before_anybody_looks_is_one_item() -> None:
+    answer = Answer(Selection("board"))
+    answer.settle("board", "forbidden", "no")
+    answer.settle("board")
+    assert [(item.kind, item.done) for item in drain(answer)] == [("arrived", 1), ("complete", 1)]
+
+
 def test_what_comes_to_be_later_is_told_after_the_mark() -> None:
     answer = Answer(Selection("b/*"))
     answer.named({}, complete=True)

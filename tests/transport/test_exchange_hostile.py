@@ -13,6 +13,7 @@ from crdtsync.document import Document
 from crdtsync.errors import RefusedError, RemoteProtocolError
 from crdtsync.log import Cursor, Head
 from crdtsync.replica import Replica
+from crdtsync.selection import Selection
 from crdtsync.sync import encode_frame
 from crdtsync.sync.awareness import Sighting
 from crdtsync.sync.frames import (
@@ -218,3 +219,37 @@ def test_a_cursor_is_stored_with_what_it_covers_only() -> None:
         table.send(1, author.entries[0])
         table.run()
         assert replica.ledger("board").cursor == Cursor(EPOCH, 2)
+
+
+def test_a_server_cannot_name_what_was_not_asked_for() -> None:
+    """Else it could have what is private pushed to it."""
+    with Replica(user="ann") as replica:
+        replica.document(Board, "diary").name = "private"
+        table = Table(replica, documents={"board/*": 5, "home/{user}/*": 7})
+        names = {"diary": 5, "board/1": 5, "board/2": 4, "home/bob/x": 7, "home/ann/x": 7}
+        table.server.tell_selected(0, names)
+        table.run()
+        assert [asked.document for asked in table.take(Subscribe)] == ["board/1", "home/ann/x"]
+        assert table.queries.known
+
+
+def test_a_server_that_names_documents_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdtsync.transport.queries.NAMED_MAX", 3)
+    with Replica(user="ann") as replica:
+        table = Table(replica, documents="board/*")
+        answer = table.queries.open(Selection("board/*"), ())
+        table.run()
+        for start in range(0, 10, 2):
+            names = {f"board/{number}": 100 for number in range(start, start + 2)}
+            table.server.tell_selected(1, names)
+            table.run()
+        assert len(table.exchange.followers) == len(answer.documents) == 3
+        failed = answer.take()
+        assert failed is not None
+        assert failed.code == "limit"
+
+    with Replica(user="ann") as replica:
+        table = Table(replica)
+        table.server.tell_subscriptions({f"board/{number}": 1 for number in range(10)})
+        table.run()
+        assert len(table.exchange.followers) == 3
