@@ -26,7 +26,7 @@ class Shower:
         owner: whose the states are.
 
     >>> presence = Presence()
-    >>> shower = Shower(presence, Throttle(1000, 1), "a connection")
+    >>> shower = Shower(presence, Throttle(1000, 0.5), "a connection")
     >>> for clock in range(1, 10):
     ...     shower.hear([Awareness(7, clock, f"{clock}")], "ann", now=0)
     >>> presence.states()
