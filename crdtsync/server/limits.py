@@ -48,8 +48,8 @@ class PresenceLimits:
         documents_max: documents in which one replica may watch and show itself; in more of them it
             does neither.
         grace_s: how long who is cut off counts as present.
-        bytes_per_s: what one replica may show, in all documents; faster, and others see only the
-            last of several states, and later.
+        bytes_per_s: what one replica, or one connection of Yjs clients, may show, in all documents;
+            faster, and others see only the last of several states of a client, and later.
         states_per_s: states that it may show, likewise.
     """
 

@@ -152,19 +152,40 @@ class Presence:
                 become its own: the same client has come back.
         """
         version = self.version
-        for client, clock, state in states:
+        for said in states:
+            client, clock, state = said
+            if self.is_news(said, owner, user, first=first):
+                self._put(client, clock, state, owner, user)
+                continue
             held = self._held.get(client)
-            if held is None:
-                if state is not None:
-                    self._put(client, clock, state, owner, user)
-            elif held.owner in {None, owner} or (first and held.user == user):
-                news = clock > held.clock
-                again = clock == held.clock and (state is None) != (held.state is None)
-                if news or (again and (state is None or first)):
-                    self._put(client, clock, state, owner, user)
-                elif clock == held.clock and state is not None and held.state is not None:
-                    self._own(client, held, owner)
+            if held is None or state is None or held.state is None or clock != held.clock:
+                continue
+            if self._may_take(held, owner, user, first=first):
+                self._own(client, held, owner)
         return self._tell(version)
+
+    def is_news(
+        self, said: Awareness, owner: Hashable, user: str | None, *, first: bool = False
+    ) -> bool:
+        """Tell whether others have to be told what a connection of Yjs clients says.
+
+        Args:
+            said: one of its states.
+            owner: as for `apply`, like the others.
+            user: whose it is.
+            first: whether the connection had not said anything before.
+        """
+        held = self._held.get(said.client)
+        if held is None:
+            return said.state is not None
+        if not self._may_take(held, owner, user, first=first):
+            return False
+        again = said.clock == held.clock and (said.state is None) != (held.state is None)
+        return said.clock > held.clock or (again and (said.state is None or first))
+
+    def _may_take(self, held: _Held, owner: Hashable, user: str | None, *, first: bool) -> bool:
+        """Tell whether a state that is held is the connection's, or may become so."""
+        return held.owner in {None, owner} or (first and held.user == user)
 
     def show(
         self, client: int, state: str | None, owner: Hashable, user: str | None, now_ms: int

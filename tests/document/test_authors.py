@@ -162,3 +162,12 @@ def test_more_runs_than_there_are_codes(seed: int) -> None:
         patch.setattr("crdtsync.document.ids.CODES", 3)
         patch.setattr("crdtsync.update.coded.CODES", 3)
         assert spread(page.body.authors()) == watched(page)
+
+
+def test_a_shared_type_inside_a_text_takes_one_place() -> None:
+    doc: pycrdt.Doc[Any] = pycrdt.Doc(client_id=7)
+    doc["text"] = text = pycrdt.Text("ab")
+    text.insert_embed(1, pycrdt.Map({"key": "value"}))
+    ids = Ids(doc, "text")
+    assert [ids.of(index) for index in range(3)] == [(7, 0), None, (7, 1)]
+    assert [ids.index((7, 0)), ids.index((7, 1))] == [0, 2]

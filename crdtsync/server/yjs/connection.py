@@ -15,6 +15,8 @@ import anyio
 
 from crdtsync import events
 from crdtsync.errors import RemoteProtocolError, TransportError
+from crdtsync.server.limits import PresenceLimits
+from crdtsync.server.throttle import Throttle
 from crdtsync.server.yjs.limits import YjsLimits
 from crdtsync.transport.messages import MessageStream
 
@@ -52,15 +54,18 @@ class Connection:
     Args:
         stream: the WebSocket.
         limits: what it may cost.
+        presence: what it may cost that its clients show themselves.
 
     Attributes:
+        presence_throttle: meters what its clients show, in all their documents.
         tellers: those who have something to tell, in their order.
         began_at: since when there is the connection.
     """
 
-    def __init__(self, stream: MessageStream, limits: YjsLimits) -> None:
+    def __init__(self, stream: MessageStream, limits: YjsLimits, presence: PresenceLimits) -> None:
         self._stream = stream
         self._limits = limits
+        self.presence_throttle = Throttle(presence.bytes_per_s, presence.states_per_s)
         self.tellers: dict[Teller, None] = {}
         self._answers: list[bytes] = []
         self._answers_bytes = 0

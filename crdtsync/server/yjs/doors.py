@@ -135,7 +135,7 @@ class Doors:
         return Entrance(self._hub.door, self.rooms, self.limits)
 
     async def _serve(self, stream: MessageStream, make: Callable[[Connection], _Door]) -> None:
-        connection = Connection(stream, self.limits)
+        connection = Connection(stream, self.limits, self._hub.limits.presence)
         if len(self._served) >= self.limits.connections_max:
             await stream.close(AGAIN, "the server has as many connections as it may have")
             return

@@ -166,6 +166,7 @@ class _Opened:
 
     def check(self, now: float) -> None:
         """Look at the clock."""
+        self.member.check(now)
         if has_expired(self.member.identity):
             if self._expired_at is None:
                 self._expired_at = now

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
+import anyio
+
 from crdtsync.log import Entry
 from crdtsync.server.access import AccessPolicy, Decision
 from crdtsync.server.authentication import Identity
@@ -23,6 +25,7 @@ from crdtsync.server.yjs.recent import Reader
 from crdtsync.server.yjs.room import Room
 from crdtsync.server.yjs.rooms import Rooms
 from crdtsync.server.yjs.scribe import Author
+from crdtsync.server.yjs.shower import Shower
 from crdtsync.sync.awareness import decode_awareness
 from crdtsync.update.encoding import encoded
 
@@ -102,6 +105,7 @@ class Member:
         self._reader: Reader | None = None  # from when the client has said what it has
         self._told_presence = 0
         self._has_shown = False
+        self._shower = Shower(room.presence, connection.presence_throttle, self)
         room.members.add(self)
 
     def leave(self, now: float) -> None:
@@ -112,6 +116,10 @@ class Member:
             self.room.presence.release(self, now)
             self._connection.tellers.pop(self, None)
             self._rooms.leave(self.room)
+
+    def check(self, now: float) -> None:
+        """Look at the clock."""
+        self._shower.release(now)
 
     @property
     def behind(self) -> int:
@@ -205,10 +213,10 @@ class Member:
             states_max=self.room.presence.limits.states_max,
             state_bytes_max=self._limits.presence_state_bytes_max,
         )
-        first, self._has_shown = not self._has_shown, True
-        if first and self.author.log is None and len(states) == 1:
+        if not self._has_shown and self.author.log is None and len(states) == 1:
             self.author.log = states[0].client  # its own: it knows nobody else yet
-        self.room.presence.apply(states, self, self.identity.user, first=first)
+        self._has_shown = True
+        self._shower.hear(states, self.identity.user, anyio.current_time())
 
     def _hear_changes(self, changes: messages.Changes) -> None:
         decision = self.may_write

@@ -69,7 +69,10 @@ class YWebsocketDoor:
     def check(self, now: float) -> None:
         """Look at the clock."""
         self._connection.check(now, lambda: self._connection.put(messages.KEEP_ALIVE))
-        if self._member is not None and has_expired(self._member.identity):
+        if self._member is None:
+            return
+        self._member.check(now)
+        if has_expired(self._member.identity):
             self._connection.close(EXPIRED, "the token has expired: connect with a fresh one")
 
     def glance(self, now: float) -> Glance:

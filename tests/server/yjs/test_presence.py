@@ -65,6 +65,24 @@ async def test_nobody_shows_or_removes_another():
         assert ann.others[ann.client_id] == '"ann"'
 
 
+@pytest.mark.parametrize("dialect", ["y", "hocuspocus"])
+async def test_who_shows_too_much_is_shown_later_and_as_it_is_last(dialect: str) -> None:
+    limits = ServerLimits(presence=PresenceLimits(states_per_s=5))
+    async with doors_of(hub_limits=limits) as served:
+        ann = served.y() if dialect == "y" else served.hocuspocus()
+        bob = served.y()
+        ann.show("0")
+        await until(lambda: bob.others.get(ann.client_id) == "0")
+        (room,) = served.doors.rooms.open()
+        before = room.presence.version
+        for at in range(1, 201):
+            ann.show(f"{at}")
+        await until(lambda: bob.others[ann.client_id] == "200")
+        assert room.presence.version < before + 150
+        ann.show(None)
+        await until(lambda: ann.client_id not in bob.others)
+
+
 async def test_what_is_no_presence_ends_the_connection():
     async with doors_of() as served:
         eve = served.y()
