@@ -170,8 +170,10 @@ def _check_depth(left: int, where: str) -> None:
 
 def _check_scalar(value: object, where: str) -> None:
     if not isinstance(value, _SCALARS):
-        hint = {"tuple": " (use a list)", "set": " (use a Set field)"}.get(type(value).__name__, "")
-        raise TypeError(f"{where} is a {type(value).__name__}, which cannot be stored{hint}")
+        name = type(value).__name__
+        hint = {"tuple": " (use a list)", "set": " (use a Set field)"}.get(name, "")
+        article = "an" if name[0] in "aeiou" else "a"
+        raise TypeError(f"{where} is {article} {name}, which cannot be stored{hint}")
     if isinstance(value, str):
         _check_text(value, where)
     elif isinstance(value, datetime.datetime):
@@ -193,11 +195,11 @@ def _check_text(text: str, where: str) -> None:
         raise ValueError(f"{where} holds a lone surrogate, which cannot be stored") from error
 
 
-def copy_value(value: Any) -> Any:
+def copy_value(value: Any, where: str = "value") -> Any:
     """Return a value that shares nothing mutable with `value`, as any other replica reads it.
 
     Raises:
         TypeError, ValueError: as `check_value` and `encode`.
     """
-    check_value(value)
+    check_value(value, where=where)
     return value if type(value) in _PLAIN else decode(encode(value))

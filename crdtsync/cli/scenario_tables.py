@@ -12,9 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from crdtsync.cli.output import clock_time, iso_time
+from crdtsync.cli.output import iso_time
 from crdtsync.cli.plot import DESKTOP, LAPTOP, PHONE
 from crdtsync.cli.scenario import Report, in_words
+from crdtsync.clock import to_datetime
 
 __all__ = ["as_json", "show"]
 
@@ -131,7 +132,7 @@ def _before_and_after(report: Report) -> Table:
 def _settled(report: Report) -> Table:
     table = _table("", "at (s)", "who", "wrote", "now, and why")
     for number, settled in enumerate(report.settled, start=1):
-        times = Text("\n").join(Text(clock_time(at)[6:], "dim") for _, at, _ in settled.writings)
+        times = Text("\n").join(Text(_since(report, at), "dim") for _, at, _ in settled.writings)
         devices = Text("\n").join(_device(device) for device, _, _ in settled.writings)
         values = Text("\n").join(Text(value) for _, _, value in settled.writings)
         outcome = Text.assemble((str(_cell(settled.outcome)), "bold"), "\n", (settled.rule, "dim"))
@@ -146,13 +147,19 @@ def _settled(report: Report) -> Table:
 def _decision(report: Report) -> Text:
     writing = report.decision
     return Text.assemble(
-        (clock_time(writing.time)[6:], "dim"),
+        (_since(report, writing.time), "dim"),
         "  ",
         _device(writing.device),
         "  ",
         in_words(writing),
         ("  (no conflict any more)", "dim"),
     )
+
+
+def _since(report: Report, time: int) -> str:
+    """Return how many seconds after the first of what was settled something was written."""
+    began = min(at for settled in report.settled for _, at, _ in settled.writings)
+    return f"{(to_datetime(time) - to_datetime(began)).total_seconds():.3f}"
 
 
 def _proof(report: Report) -> Table:

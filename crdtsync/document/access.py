@@ -45,11 +45,12 @@ def register_handle(kind: str, handle: type[Handle[Any]]) -> None:
 class FieldAccess:
     """Reads and writes one declared field of a record or document."""
 
-    __slots__ = ("name", "spec")
+    __slots__ = ("_where", "name", "spec")
 
     def __init__(self, spec: FieldSpec) -> None:
         self.spec = spec
         self.name = spec.name
+        self._where = f"field {spec.name!r}"
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         if instance is None:
@@ -67,7 +68,7 @@ class FieldAccess:
         if self.spec.kind != "value":
             self._assign(instance, node, value)
             return
-        edit = ValueEdit(copy_value(value))
+        edit = ValueEdit(copy_value(value, self._where))
         instance._live.edit("set", node, edit, ValueEdit.replace)
 
     def _assign(self, instance: Any, node: Any, value: Any) -> None:

@@ -41,6 +41,9 @@ class TestStory:
         for strategy in ("lww", "keep-all", "furthest"):
             assert f"({strategy})" in " ".join(story.stdout.split())
 
+    def test_tells_how_soon_after_one_another_things_were_written(self, story):
+        assert "  0.000  " in story.stdout
+
     def test_as_json(self, run):
         result = run("demo", "--json")
         assert result.exit_code == 0

@@ -309,6 +309,15 @@ def test_only_tables_make_records_and_only_replicas_documents() -> None:
         board.tasks.add(titel="x")
 
 
+def test_a_value_that_cannot_be_stored_is_told_with_its_field() -> None:
+    board: Any = Replica().document(Board, "b")
+    with pytest.raises(TypeError, match=r"field 'name' is a set, .*use a Set field"):
+        board.name = {"x"}
+    with pytest.raises(TypeError, match="field 'title' is an object, which cannot be stored"):
+        board.tasks.add(title=object())
+    assert len(board.log) == 0
+
+
 def test_a_name_that_is_not_declared_is_told_with_those_that_are() -> None:
     board: Any = Replica().document(Board, "b")
     task: Any = board.tasks.add(title="x")
