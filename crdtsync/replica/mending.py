@@ -5,8 +5,8 @@ what it is: the one that the others know. Our entries behind the last common one
 table of their own, and written anew under the id that we have now, with all that they did. Nothing
 is deleted, and nothing is done twice.
 
-All of it happens in the transaction of the caller, so that it has happened whole, or not begun.
-Read next: `crdtsync.document.reauthor` (what becomes of an entry's update).
+All of it happens in one transaction, so that it has happened whole, or not begun. Read next:
+`crdtsync.document.reauthor` (what becomes of an entry's update).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from crdtsync import events
 from crdtsync.document.reauthor import Reauthor
 from crdtsync.errors import ForkError
 from crdtsync.log import EMPTY_HEAD, ERASED, REFUSED, Dependency, Entry, Head, make_entry
@@ -24,10 +25,53 @@ from crdtsync.seal import KEY
 
 if TYPE_CHECKING:
     from crdtsync.document import Schema
+    from crdtsync.replica.ledger import Ledger
     from crdtsync.replica.store import Store
     from crdtsync.replica.stored import StoredLogs
 
-__all__ = ["Mending"]
+__all__ = ["Mending", "mend"]
+
+
+def mend(store: Store, ledger: Ledger, schema: Schema, replica: int, common: int) -> list[Entry]:
+    """Make two logs of one of ours, and draw a new id if it is the log that we are writing.
+
+    It stands in the file then; what is in memory is for the caller to renew.
+
+    Args:
+        store: the file.
+        ledger: the document's logs.
+        schema: what the document is declared as.
+        replica: id of ours under which the log stands.
+        common: number of the last entry that both branches have.
+
+    Returns:
+        Our entries that were written anew.
+
+    Raises:
+        ForkError: it cannot be mended, or not here: what stands there is not ours.
+        StorageError: nothing was changed.
+    """
+    if not ledger.wrote_after(replica, common):
+        raise ForkError(
+            "what stands here was not written here, so that it cannot be mended here",
+            document=ledger.name,
+            replica=replica,
+            seq=common + 1,
+        )
+    mending = ledger.mending(replica, common, schema)
+    with store.file.transaction(durable=True):
+        new, key = store.replica, store.key
+        if new in mending.firsts:
+            new, key = store.rotate()
+        entries = mending.carry_out(new, None if key is None else key.public)
+    events.LOG_MENDED.log(
+        document=ledger.name,
+        replica=f"{new:x}",
+        former=f"{replica:x}",
+        seq=common,
+        entries=len(entries),
+    )
+    return entries
 
 
 class Mending:

@@ -12,15 +12,8 @@ from crdtsync import events
 from crdtsync.clock import HybridLogicalClock
 from crdtsync.codec import check_value
 from crdtsync.display import repr_html
-from crdtsync.document import (
-    Document,
-    LiveDocument,
-    Schema,
-    check_kinds,
-    described_document,
-    is_description,
-)
-from crdtsync.errors import ActionError, ForkError, SchemaError, StorageError
+from crdtsync.document import Document, LiveDocument
+from crdtsync.errors import ActionError, SchemaError, StorageError
 from crdtsync.keys import DeviceKey
 from crdtsync.limits import Limits
 from crdtsync.log import Entry
@@ -32,8 +25,11 @@ from crdtsync.replica.bundle import (
     export_bundle,
     import_bundle,
 )
-from crdtsync.replica.forks import find_fork
+from crdtsync.replica.descriptions import Descriptions
 from crdtsync.replica.ledger import Ledger
+from crdtsync.replica.mending import mend
+from crdtsync.replica.merging import merge_document
+from crdtsync.replica.shelf import Shelf
 from crdtsync.replica.sql import SqlView
 from crdtsync.replica.sql.layout import table_name
 from crdtsync.replica.states import History
@@ -51,9 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["Replica"]
 
 D = TypeVar("D", bound=Document)
-
-
-_EXCHANGE_BYTES = 1024 * 1024
 
 
 class Replica:
@@ -117,8 +110,8 @@ class Replica:
         self._limits = limits or Limits()
         self._clock = clock or HybridLogicalClock()
         self._ledgers: dict[str, Ledger] = {}
-        self._documents: dict[str, Any] = {}
-        self._classless: set[str] = set()  # documents opened without their class
+        self._descriptions = Descriptions(store)
+        self._shelf = Shelf(self.ledger, self._descriptions, self._show)
         self._listeners: dict[object, Callable[[str], object]] = {}
         self._sql_views: dict[str, SqlView] = {}
         self._closed = False
@@ -150,18 +143,7 @@ class Replica:
         """
         _check_class(cls)
         self._check_name(name)
-        opened = self._documents.get(name)
-        if opened is None:
-            return self._open_document(cls, name)
-        if cls is Document or isinstance(opened, cls):
-            same: D = opened
-            return same
-        if name not in self._classless:
-            raise SchemaError(
-                f"document {name!r} is open as {type(opened).__name__}, not as {cls.__name__}"
-            )
-        opened._live.close()
-        return self._open_document(cls, name)
+        return self._shelf.open(cls, name)
 
     def _check_name(self, name: str) -> None:
         if not isinstance(name, str):
@@ -172,40 +154,11 @@ class Replica:
                 f"a document's name has 1 to {self._limits.name_length_max} characters"
             )
 
-    def _open_document(self, cls: type[D], name: str) -> D:
-        ledger = self.ledger(name)
-        actual: type[Document] = cls
-        if cls is Document:
-            actual = self._described(name)
-        elif not self._store.read_only:
-            description = cls.__crdtsync_schema__.describe()
-            with self._store.file.errors():
-                check_kinds(self._store.schema_description(ledger.number), cls.__crdtsync_schema__)
-                self._store.write_schema_description(ledger.number, description)
-        live = LiveDocument(actual.__crdtsync_schema__, ledger, actual.schema_version)
-        ledger.apply, ledger.rebuild = live.apply, live.rebuild
-        ledger.reorder = live.reorder
-        document: D = actual._of(live)
-        self._documents[name] = document
-        if cls is Document:
-            self._classless.add(name)
-        else:
-            self._classless.discard(name)
+    def _show(self, cls: type[Document], ledger: Ledger, live: LiveDocument) -> None:
+        """Show a document that was opened in the SQL views of its class."""
         for view in self._sql_views.values():
             if view.cls is cls:
                 view.attach(ledger, live)
-        return document
-
-    def _schema(self, name: str) -> Schema:
-        opened = self._documents.get(name)
-        cls = self._described(name) if opened is None else type(opened)
-        schema: Schema = cls.__crdtsync_schema__
-        return schema
-
-    def _described(self, name: str) -> type[Document]:
-        number = self.ledger(name).number
-        with self._store.file.errors():
-            return described_document(self._store.schema_description(number))
 
     def names(self) -> list[str]:
         """Return the names of all documents in the store, sorted."""
@@ -214,11 +167,11 @@ class Replica:
 
     def documents(self) -> list[Any]:
         """Return the documents that are open."""
-        return list(self._documents.values())
+        return self._shelf.documents()
 
     def is_open(self, name: str) -> bool:
         """Tell whether the app has a document open."""
-        return name in self._documents
+        return name in self._shelf
 
     def ledger(self, name: str) -> Ledger:
         """Return a document's logs as stored, beginning empty ones if there are none."""
@@ -283,22 +236,7 @@ class Replica:
         if not isinstance(other, Replica):
             raise TypeError(f"a replica merges with a replica, not with {other!r}")
         for name in sorted({*self.names(), *other.names()}):
-            ours, theirs = self.ledger(name), other.ledger(name)
-            while (fork := find_fork(ours, theirs)) is not None:
-                if ours.wrote_after(*fork):
-                    self.mend(name, *fork)
-                elif theirs.wrote_after(*fork):
-                    other.mend(name, *fork)
-                else:
-                    raise ForkError(
-                        "the two replicas hold different entries of this number: the log was "
-                        "continued in two places, by a device that has not mended it yet",
-                        document=name,
-                        replica=fork.replica,
-                        seq=fork.common + 1,
-                    )
-            _copy(ours, theirs)
-            _copy(theirs, ours)
+            merge_document(name, self, other)
 
     def owns(self, replica: int) -> bool:
         """Tell whether an id is ours, or was."""
@@ -339,36 +277,16 @@ class Replica:
             StorageError: as `rotate`.
         """
         self._check_no_action()
-        store, ledger = self._store, self.ledger(name)
-        if not ledger.wrote_after(replica, common):
-            raise ForkError(
-                "what stands here was not written here, so that it cannot be mended here",
-                document=name,
-                replica=replica,
-                seq=common + 1,
-            )
-        mending = ledger.mending(replica, common, self._schema(name))
-        with store.file.transaction(durable=True):
-            new, key = self.id, store.key
-            if new in mending.firsts:
-                new, key = store.rotate()
-            entries = mending.carry_out(new, None if key is None else key.public)
-        events.LOG_MENDED.log(
-            document=name,
-            replica=f"{new:x}",
-            former=f"{replica:x}",
-            seq=common,
-            entries=len(entries),
-        )
+        entries = mend(self._store, self.ledger(name), self._shelf.schema(name), replica, common)
         self._go_on(name, entries)
 
     def _check_no_action(self) -> None:
-        for name, document in self._documents.items():
-            running = document._live.running
-            if running is not None:
-                raise ActionError(
-                    f"our id is to be rotated, but action {running!r} is open on document {name!r}"
-                )
+        running = self._shelf.running()
+        if running is not None:
+            name, action = running
+            raise ActionError(
+                f"our id is to be rotated, but action {action!r} is open on document {name!r}"
+            )
 
     def _go_on(self, mended: str | None = None, entries: Sequence[Entry] = ()) -> None:
         """Be who we are in the file now.
@@ -385,8 +303,9 @@ class Replica:
                 if rotated or name == mended:
                     with ledger.together():
                         ledger.begin_anew()
-                        if name in self._documents:
-                            live: LiveDocument = self._documents[name]._live
+                        opened = self._shelf.get(name)
+                        if opened is not None:
+                            live: LiveDocument = opened._live
                             live.rebuild(entries) if name == mended else live.renew()
         except BaseException:
             self.close()  # what is in memory, and would be written, is not so any more
@@ -436,7 +355,7 @@ class Replica:
                 raise LookupError(f"{self.path} has no document {document!r}")
             names = [document]
         ledgers = [self.ledger(name) for name in names]
-        return export_bundle(ledgers, self._description, self.id, target, progress or _ignore)
+        return export_bundle(ledgers, self._descriptions.of, self.id, target, progress or _ignore)
 
     def import_(
         self, source: Source, *, progress: Callable[[int, int], object] | None = None
@@ -457,22 +376,12 @@ class Replica:
             StorageError: the store could not take it, or the bundle not be opened.
         """
         return import_bundle(
-            source, self._named_ledger, self._take_description, progress or _ignore
+            source, self._named_ledger, self._descriptions.learn, progress or _ignore
         )
 
     def _named_ledger(self, name: str) -> Ledger:
         self._check_name(name)
         return self.ledger(name)
-
-    def _description(self, ledger: Ledger) -> Any:
-        with self._store.file.errors():
-            return self._store.schema_description(ledger.number)
-
-    def _take_description(self, ledger: Ledger, description: Any) -> None:
-        """Keep what somebody else says of a document's class, where we know nothing."""
-        if is_description(description) and self._description(ledger) is None:
-            with self._store.file.errors():
-                self._store.write_schema_description(ledger.number, description)
 
     def sql_view(self, cls: type[Document], name: str | None = None) -> SqlView:
         """Show the documents of a class as SQL tables in this replica's file, for others to read.
@@ -509,8 +418,8 @@ class Replica:
         self._sql_views[name] = view
         try:
             for member in sorted({*view.documents(), *self._described_as(cls)}):
-                opened = self._documents.get(member)
-                if opened is None or member in self._classless:
+                opened = self._shelf.get(member)
+                if opened is None or self._shelf.is_classless(member):
                     self.document(cls, member)
                 elif type(opened) is cls:
                     view.attach(self.ledger(member), opened._live)
@@ -522,7 +431,7 @@ class Replica:
     def _described_as(self, cls: type[Document]) -> list[str]:
         """Return the documents whose class looked like this one when they were opened last."""
         description = cls.__crdtsync_schema__.describe()
-        return [n for n in self.names() if self._description(self.ledger(n)) == description]
+        return [n for n in self.names() if self._descriptions.of(self.ledger(n)) == description]
 
     @property
     def key(self) -> DeviceKey | None:
@@ -582,16 +491,15 @@ class Replica:
         for name in self.names():
             try:
                 ledger = self.ledger(name)
-                found = verify_ledger(ledger, progress or (lambda _: None))
+                found = verify_ledger(ledger, progress or _ignore)
             except StorageError as error:
                 problems.append(Problem(name, None, None, error.reason))
                 continue
             problems += found
             if not found:
-                replayed = LiveDocument(self._schema(name), _WithoutSnapshot(ledger), 1)
-                opened = self._documents.get(name)
-                live = opened._live if opened else LiveDocument(replayed.schema, ledger, 1)
-                problems += verify_state(live, replayed)
+                opened = self._shelf.get(name)
+                live = None if opened is None else opened._live
+                problems += verify_state(ledger, self._shelf.schema(name), live)
         return problems
 
     def close(self) -> None:
@@ -599,8 +507,7 @@ class Replica:
         if self._closed:
             return
         self._closed = True
-        for document in self._documents.values():
-            document._live.close()
+        self._shelf.close()
         self._store.close()
 
     def __enter__(self) -> Replica:
@@ -620,28 +527,6 @@ class Replica:
 
 def _ignore(*_: object) -> None:
     """Do nothing with it."""
-
-
-def _copy(source: Ledger, target: Ledger) -> None:
-    source.flush()
-    while found := source.missing(target.vector, _EXCHANGE_BYTES):
-        target.receive([entry.data for entry in found])
-
-
-class _WithoutSnapshot:
-    """A journal that hides its snapshot, so that the whole log is replayed."""
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ledger, name)
-
-    def snapshot(self) -> None:
-        """Return nothing."""
-
-    def save_snapshot(self, snapshot: object) -> None:
-        """Keep nothing."""
 
 
 def _check_class(cls: object) -> None:

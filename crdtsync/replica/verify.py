@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from crdtsync.document import LiveDocument, Schema
 from crdtsync.errors import CorruptLogError
 from crdtsync.log import Entry
 from crdtsync.seal import binding, check_seal
 
 if TYPE_CHECKING:
-    from crdtsync.document import LiveDocument
     from crdtsync.replica.ledger import Ledger
 
 __all__ = ["Problem", "SealAudit", "verify_ledger", "verify_state"]
@@ -88,14 +88,37 @@ class SealAudit:
         return sorted(self._unsealed.items())
 
 
-def verify_state(live: LiveDocument, replayed: LiveDocument) -> list[Problem]:
-    """Check that a document, as opened from its snapshot, equals a replay of its whole log."""
-    name = live.journal.name
+def verify_state(ledger: Ledger, schema: Schema, live: LiveDocument | None) -> list[Problem]:
+    """Check that a document, as opened from its snapshot, equals a replay of its whole log.
+
+    Args:
+        ledger: the document's logs, which are sound.
+        schema: what the document is declared as.
+        live: the document as it is open; None if it is not.
+    """
+    replayed = LiveDocument(schema, _WithoutSnapshot(ledger), 1)
+    live = live or LiveDocument(schema, ledger, 1)
     problems = [
-        Problem(name, replica, seq, f"its CRDT update stays without effect: {reason}")
+        Problem(ledger.name, replica, seq, f"its CRDT update stays without effect: {reason}")
         for (replica, seq), reason in replayed.without_effect.items()
     ]
     if live.crdt_clocks != replayed.crdt_clocks or live.plain() != replayed.plain():
         message = "the state opened from the snapshot differs from a replay of the log"
-        problems.append(Problem(name, None, None, message))
+        problems.append(Problem(ledger.name, None, None, message))
     return problems
+
+
+class _WithoutSnapshot:
+    """A journal that hides its snapshot, so that the whole log is replayed."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def snapshot(self) -> None:
+        """Return nothing."""
+
+    def save_snapshot(self, snapshot: object) -> None:
+        """Keep nothing."""

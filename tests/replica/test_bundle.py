@@ -176,7 +176,7 @@ def test_a_description_that_would_break_the_reader_is_not_kept(change: dict[str,
         assert isinstance(told, Contents)
         description = [{**told.description[0], **change}, *told.description[1:]]
         bob.import_(written(header, told._replace(description=description), *rest))
-        assert bob._description(bob.ledger("board")) is None
+        assert bob._descriptions.of(bob.ledger("board")) is None
 
 
 # --- the bytes ------------------------------------------------------------------------------------
