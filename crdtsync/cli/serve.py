@@ -155,7 +155,11 @@ def _authenticator(
     if jwt_keys is None:
         if audience or issuer:
             raise click.UsageError("--audience and --issuer need --jwt-keys")
-        click.echo("development mode: clients are believed who they say they are", err=True)
+        click.echo(
+            "development mode: clients of this machine are let in as whoever they say they are "
+            "(--jwt-keys has them prove it)",
+            err=True,
+        )
         return DevelopmentAuthenticator()
     if audience is None:
         raise click.UsageError("--jwt-keys needs --audience: else tokens for others would do")

@@ -132,7 +132,10 @@ async def listen(
     if not address.is_secure:
         ssl_context = None
     elif ssl_context is None:
-        raise TransportError(f"{address}: give the server's certificate to listen with TLS")
+        raise TransportError(
+            f"{address}: to listen with TLS, give the server's certificate (an ssl_context, "
+            "crdtsync serve --tls-cert)"
+        )
     address, listeners = await bind(address)
     return Listener(address, listeners, limits or WireLimits(), ssl_context)
 

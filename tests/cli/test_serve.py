@@ -101,7 +101,7 @@ class TestServe:
         ("arguments", "code", "word"),
         [
             (["--listen", "wss://127.0.0.1:0"], 3, "certificate"),
-            (["--listen", "tls://127.0.0.1:0"], 3, "certificate"),
+            (["--listen", "tls://127.0.0.1:0"], 3, "--tls-cert"),
             (["--tls-key", __file__], 2, "--tls-key needs --tls-cert"),
             (["--tls-cert", __file__], 2, "not a certificate with its key"),
             (["--listen", "ws://0.0.0.0:0"], 3, "development mode"),
