@@ -240,7 +240,7 @@ CLIENT_SAID_GOODBYE = Event(
     "client_said_goodbye",
     _SERVER,
     _DEBUG,
-    "a client says goodbye (%(code)s): %(reason)s",
+    "a client says goodbye (%(code)r): %(reason)r",
     ("connection", "code", "reason"),
 )
 FRAME_UNKNOWN = Event(

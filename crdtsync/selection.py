@@ -19,7 +19,15 @@ from crdtsync.errors import ConfigurationError
 from crdtsync.limits import Limits
 from crdtsync.pattern import check_pattern, matches
 
-__all__ = ["PRIORITY", "PRIORITY_MAX", "SELECTORS_MAX", "TAG_PREFIX", "Documents", "Selection"]
+__all__ = [
+    "CHARACTERS_MAX",
+    "PRIORITY",
+    "PRIORITY_MAX",
+    "SELECTORS_MAX",
+    "TAG_PREFIX",
+    "Documents",
+    "Selection",
+]
 
 Documents: TypeAlias = str | Iterable[str] | Mapping[str, int]
 """A selector, several of one priority, or several with a priority each."""
@@ -29,6 +37,8 @@ PRIORITY = 100
 PRIORITY_MAX = 2**63 - 1
 SELECTORS_MAX = 100
 """So many patterns and tags may be in one selection; names are not counted."""
+CHARACTERS_MAX = 10_000
+"""So long may these be altogether: each is compared with the name of every document."""
 TAG_PREFIX = "tag:"
 
 _LENGTH_MAX = Limits().name_length_max
@@ -66,6 +76,10 @@ class Selection:
         if len(self.wide) > SELECTORS_MAX:
             raise ConfigurationError(
                 f"{len(self.wide):,} patterns and tags at once; accepted are {SELECTORS_MAX}"
+            )
+        if sum(map(len, self.wide)) > CHARACTERS_MAX:
+            raise ConfigurationError(
+                f"patterns and tags of more than {CHARACTERS_MAX:,} characters altogether"
             )
 
     def _add(self, selector: str, priority: int) -> None:

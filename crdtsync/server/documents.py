@@ -19,6 +19,7 @@ from anyio.lowlevel import checkpoint
 from crdtsync import events
 from crdtsync.errors import CorruptLogError, CrdtSyncError, StorageError
 from crdtsync.log import Entry
+from crdtsync.server.access import Decision
 from crdtsync.server.bench import Bench
 from crdtsync.server.channel import Channels
 from crdtsync.server.intake import check_logs, check_marks, failure_code, read_push
@@ -116,6 +117,14 @@ class Documents:
             withheld, self._withheld = self._withheld, 0
             self._protocol.returned(withheld)
             self._wake()
+
+    def review(self) -> None:
+        """End the documents that the user may read no more, as a fresh token has shown."""
+        for document in list(self._subscriptions):
+            decision = self._bench.may_read(document)
+            if not decision:
+                self._drop(document)
+                self._forbid(document, decision)
 
     async def handle(self, document: str, frames: Sequence[DocumentFrame]) -> None:
         """Deal with frames of one document, in order."""
@@ -215,8 +224,7 @@ class Documents:
         self._drop(document)
         decision = self._bench.may_read(document)
         if not decision:
-            SERVER_REFUSALS.add(kind="document")
-            self._protocol.failed(document, "forbidden", decision.reason or "")
+            self._forbid(document, decision)
             return
         channel = await self._channels.join(document)
         try:
@@ -341,6 +349,10 @@ class Documents:
             subscription.end()
             self._showing.end(document)
             self._channels.leave(subscription.channel)
+
+    def _forbid(self, document: str, decision: Decision) -> None:
+        SERVER_REFUSALS.add(kind="document")
+        self._protocol.failed(document, "forbidden", decision.reason or "")
 
     def _fail(self, document: str, code: str, error: CrdtSyncError) -> None:
         self._drop(document)

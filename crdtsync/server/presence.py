@@ -31,6 +31,7 @@ from crdtsync.sync.awareness import (
 __all__ = ["News", "Presence"]
 
 _NEWS_LENGTH = 64 * 1024  # characters after which news are told in parts
+_COUNTED_MAX = CLOCK_MAX // 2  # what Yjs clients may count up to; replicas go on from there
 _STATE_OVERHEAD = 32  # what else stands in a message for each state
 
 
@@ -142,7 +143,8 @@ class Presence:
     ) -> bool:
         """Take in what a connection of Yjs clients says; tell whether anything has changed.
 
-        What it says of others is passed over: clients repeat what they have heard.
+        What it says of others is passed over: clients repeat what they have heard. So is a count so
+        high that a replica could not be shown as newer.
 
         Args:
             states: what it says.
@@ -175,6 +177,8 @@ class Presence:
             user: whose it is.
             first: whether the connection had not said anything before.
         """
+        if said.clock > _COUNTED_MAX:
+            return False
         held = self._held.get(said.client)
         if held is None:
             return said.state is not None
@@ -212,7 +216,7 @@ class Presence:
         held = self._held.get(client)
         if state is not None or (held is not None and held.owner == owner):
             clock = now_ms if held is None else max(now_ms, held.clock + 1)
-            self._put(client, min(clock, CLOCK_MAX), state, owner, user)
+            self._put(client, clock, state, owner, user)
         return self._tell(version)
 
     def release(self, owner: Hashable, now: float) -> None:

@@ -23,18 +23,20 @@ from crdtsync.sync import Select, ServerProtocol
 
 __all__ = ["Queries"]
 
-_MATCHES_AT_ONCE = 1000  # names by selectors: some ten milliseconds of work
+_STEPS_AT_ONCE = 100_000  # characters of selectors by those of names: some ten milliseconds at most
+
+_NAME_STEPS = 10  # what each name costs besides, as in asking whether the user may read it
 
 
 class _Query:
-    __slots__ = ("at_once", "full", "named", "selection", "upto")
+    __slots__ = ("full", "named", "selection", "upto", "weight")
 
     def __init__(self, selection: Selection) -> None:
         self.selection = selection
         self.upto = 0  # so far in the catalog
         self.named: set[str] = set()
         self.full = False  # and the client was told
-        self.at_once = max(1, _MATCHES_AT_ONCE // len(selection.wide or ("",)))
+        self.weight = sum(map(len, selection.wide)) + len(selection.names) + 1
 
 
 class Queries:
@@ -103,15 +105,14 @@ class Queries:
 
     def tell_news(self) -> bool:
         """Name some of the documents that came to be since; tell whether there are more."""
-        end, more = len(self._catalog.names), False
-        for id_, query in self._queries.items() if not self._protocol.closed else ():
-            if query.upto == end:
-                continue
-            found = self._select(query.selection, self._next(query))
-            more |= query.upto < end
-            if found:
-                self._tell(id_, query, found)
-        return more
+        if not self._queries or self._protocol.closed:
+            return False
+        # One query at a time: to go through them all would keep other connections waiting.
+        id_, query = min(self._queries.items(), key=lambda item: item[1].upto)
+        if found := self._select(query.selection, self._next(query)):
+            self._tell(id_, query, found)
+        end = len(self._catalog.names)
+        return any(query.upto < end for query in self._queries.values())
 
     def retagged(self, document: str) -> None:
         """Name a document to those queries that select it now."""
@@ -132,9 +133,11 @@ class Queries:
 
     def _next(self, query: _Query) -> Sequence[str]:
         """Take the next names of the catalog for a query."""
-        block = self._catalog.names[query.upto : query.upto + query.at_once]
-        query.upto += len(block)
-        return block
+        names, begin, steps = self._catalog.names, query.upto, 0
+        while query.upto < len(names) and steps < _STEPS_AT_ONCE:
+            steps += query.weight * (len(names[query.upto]) + _NAME_STEPS)
+            query.upto += 1
+        return names[begin : query.upto]
 
     def _select(self, selection: Selection, names: Iterable[str]) -> list[tuple[int, str]]:
         user = self._bench.user

@@ -439,6 +439,7 @@ class Session:
             raise AuthenticationError("the fresh token is another user's")
         self._identity = identity
         self._protocol.renewed(_expires_ms(identity))
+        self._documents.review()
 
     async def _send(self) -> None:
         while True:

@@ -32,6 +32,8 @@ __all__ = ["Peer", "Presence", "PresenceChange", "Presences"]
 RENEWED_AFTER_S = 15.0
 GONE_AFTER_S = 30.0
 CHECK_INTERVAL_S = 3.0
+PEERS_MAX = 10_000
+"""So many others are seen in one document; a server that tells of more is not believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ class Presence:
         for client, state, user in sightings:
             peer = None
             if state is not None:
+                if client not in self._others and len(self._others) >= PEERS_MAX:
+                    continue
                 peer = Peer(user, _object(state))
                 self._seen_at[client] = now
             if peer != self._others.get(client):
@@ -204,6 +208,8 @@ class _Changes(AsyncIterator[PresenceChange]):
     def put(self, client: int) -> None:
         self._clients.pop(client, None)
         self._clients[client] = None
+        if len(self._clients) > 2 * PEERS_MAX:  # most of them have gone again, unseen
+            del self._clients[next(iter(self._clients))]
         self.bell.set()
 
     async def __anext__(self) -> PresenceChange:

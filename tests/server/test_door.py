@@ -15,6 +15,7 @@ from crdtsync.errors import AuthenticationError, RemoteProtocolError
 from crdtsync.keys import DeviceKey, sign_challenge
 from crdtsync.log import EMPTY_HEAD, EMPTY_UPDATE, make_entry
 from crdtsync.server import Backend, Hub, MemoryBackend, ServerLimits, SqliteBackend
+from crdtsync.server.access import AccessPolicy, Level, PatternPolicy, Rule
 from crdtsync.server.authentication import Authenticator, Identity
 from crdtsync.server.devices import Device
 from crdtsync.sync import Challenge, Goodbye, Receipt, Renewed, Welcome, WireLimits, encode_frame
@@ -53,11 +54,12 @@ async def server(
     *,
     names: list[str] | None = None,
     limits: ServerLimits | None = None,
+    policy: AccessPolicy | None = None,
 ) -> AsyncIterator[Callable[[], Client]]:
     """Serve a backend; what is yielded makes a client."""
     async with (
         anyio.create_task_group() as tasks,
-        Hub(backend, limits, authenticator=authenticator, names=names) as hub,
+        Hub(backend, limits, authenticator=authenticator, names=names, policy=policy) as hub,
     ):
         clients: list[Client] = []
 
@@ -285,6 +287,29 @@ async def test_a_token_is_renewed_on_a_live_connection() -> None:
         client.protocol.renew("b")
         await client.flush()
         assert (await client.until_goodbye()).code == "authentication"
+
+
+async def test_a_fresh_token_that_shows_less_ends_what_may_not_be_read_any_more() -> None:
+    users = {
+        "in": Identity("ann", claims={"groups": ["team"]}),
+        "out": Identity("ann", claims={"groups": []}),
+    }
+    policy = PatternPolicy(
+        [
+            Rule(Level.WRITE, ("board",), groups=frozenset({"team"})),
+            Rule(Level.READ, ("news",), everybody=True),
+        ]
+    )
+    async with server(MemoryBackend(), Tokens(users), policy=policy) as connect:
+        client = connect()
+        assert isinstance(await knock(client, DeviceKey.generate(), token="in"), Welcome)
+        for document in ("board", "news"):
+            await client.follow(document)
+        client.protocol.renew("out")
+        await client.flush()
+        failed = await client.until(Failed)
+        assert (failed.document, failed.code) == ("board", "forbidden")
+        assert client.protocol.is_live("news")
 
 
 async def test_nobody_writes_in_another_user_s_name() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from crdtsync.server.limits import PresenceLimits
 from crdtsync.server.presence import Presence
 from crdtsync.sync import Shown, WireLimits, encode_frame
-from crdtsync.sync.awareness import SEEN_LENGTH_MAX, Awareness, decode_awareness
+from crdtsync.sync.awareness import CLOCK_MAX, SEEN_LENGTH_MAX, Awareness, decode_awareness
 from crdtsync.sync.fields import DOCUMENT_LENGTH_MAX, TEXT_LENGTH_MAX
 
 NO_GRACE = PresenceLimits(grace_s=0)
@@ -43,6 +43,18 @@ def test_whatever_is_shown_fits_into_a_message() -> None:
         assert size <= WireLimits().message_bytes_max
         told, count = news.upto, count + len(news.sightings)
     assert count == 61 + 50 * 64
+
+
+def test_nobody_counts_so_far_that_a_replica_would_not_be_seen() -> None:
+    presence = Presence(NO_GRACE)
+    for clock in (CLOCK_MAX // 2, CLOCK_MAX):  # the id of a replica, before it shows anything
+        presence.apply([Awareness(5, clock, "{}")], "bob's", "bob")
+        presence.apply([Awareness(5, clock, None)], "bob's", "bob")
+    taken = [state.clock for state in decode_awareness(presence.since(0).update)]
+    told = presence.version
+    assert presence.show(5, '"here"', "a replica", "ann", now_ms=1)
+    [state] = decode_awareness(presence.since(told).update)
+    assert CLOCK_MAX > state.clock > max([*taken, CLOCK_MAX // 2])
 
 
 def test_a_state_goes_when_its_connection_has_been_gone_for_a_while() -> None:
@@ -110,13 +122,6 @@ def test_each_state_of_a_replica_is_newer_than_all_before_to_a_yjs_client() -> N
     fresh = Presence(NO_GRACE)  # after a restart
     fresh.show(7, "{}", "one", "ann", 6000)
     assert fresh.states()[0].clock > clocks[-1]
-
-
-def test_a_clock_at_its_end_is_one_that_every_client_can_read() -> None:
-    presence = Presence(NO_GRACE)
-    presence.apply([Awareness(7, 2**53 - 1, "0")], "eve", "eve")
-    presence.show(7, "{}", "one", "ann", 1)
-    assert presence.states() == [Awareness(7, 2**53 - 1, "{}")]
 
 
 def test_much_is_told_in_parts_that_make_a_whole() -> None:

@@ -6,12 +6,14 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import pairwise
 
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
 from crdtsync.errors import StorageError
+from crdtsync.pattern import matches
 from crdtsync.server import Hub, MemoryBackend, ServerLimits, State
 from crdtsync.server.access import Level, PatternPolicy, Rule
 from crdtsync.server.tags import tags_of
@@ -295,3 +297,41 @@ async def test_a_tag_that_is_given_while_the_names_are_looked_through() -> None:
         assert (await select(client, 1, {"tag:urgent": 0})).documents == {"a": 0}
         await ours.aclose()
         tasks.cancel_scope.cancel()
+
+
+async def test_heavy_patterns_and_long_names_let_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backend = MemoryBackend()
+    await store(backend, *["a" * 500 + str(number) for number in range(10)])
+    looked_at, turns = 0, [0]
+
+    def count(pattern: str, document: str, user: str | None) -> bool:
+        nonlocal looked_at
+        looked_at += 1
+        return matches(pattern, document, user)
+
+    async def turn() -> None:
+        turns.append(looked_at)
+        await checkpoint()
+
+    monkeypatch.setattr("crdtsync.selection.matches", count)
+    monkeypatch.setattr("crdtsync.server.queries.checkpoint", turn)
+    monkeypatch.setattr("crdtsync.server.session.checkpoint", turn)
+    heavy = {"*" + "a" * 250 + "b": 1}
+    async with serving(backend) as connect:
+        client = await connect()
+        for id_ in range(3):
+            await select(client, id_, heavy)
+        assert looked_at == 3 * 10
+        await store(backend, *["a" * 501 + str(number) for number in range(2)])
+        while looked_at < 3 * 12:
+            await checkpoint()
+    assert max(after - before for before, after in pairwise(turns)) <= 2
+
+
+async def test_patterns_are_not_longer_than_they_may_be_altogether() -> None:
+    async with serving(MemoryBackend()) as connect:
+        client = await connect()
+        told = await select(client, 1, {f"*{'a' * 200}{number}": 1 for number in range(99)})
+        assert told.code == "selector"

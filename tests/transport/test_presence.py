@@ -47,6 +47,19 @@ def shows(presence: Presence, others: dict[int, Peer]) -> bool:
 # The state alone.
 
 
+async def test_a_server_that_tells_of_people_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("crdtsync.transport.presence.PEERS_MAX", 3)
+    presences = Presences(lambda client: False)
+    presence = presences.of("d")
+    changes = presence.changes()
+    sure(presences, *[(client, "{}") for client in range(10)])
+    assert set(presence.others) == {0, 1, 2}
+    for client in range(3, 50):
+        sure(presences, (client - 1, None), (client, "{}"))
+    presence.close()
+    assert len([change async for change in changes]) <= 6
+
+
 def test_what_is_shown_adds_up_until_it_is_cleared() -> None:
     presences = Presences(lambda client: False)
     presence = presences.of("d")

@@ -158,6 +158,10 @@ class _Opened:
             self.refuse("the fresh token is another user's")
             return
         self.member.identity = identity
+        may_read = self.member.may_read
+        if not may_read:
+            self.refuse(may_read.reason or "you may read this document no more")
+            return
         self._expired_at = None
         self._let_in()
 

@@ -127,6 +127,11 @@ class Member:
         return 0 if self._reader is None else self.room.recent.end - self._reader.at
 
     @property
+    def may_read(self) -> Decision:
+        """Whether it may read the document."""
+        return self._bench.may_read(self.room.document)
+
+    @property
     def may_write(self) -> Decision:
         """Whether it may write the document."""
         return self._bench.may_write(self.room.document)

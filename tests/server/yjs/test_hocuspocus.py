@@ -134,6 +134,17 @@ async def test_an_expired_token_is_asked_for_anew():
         await until(lambda: len(ann.scopes) == 2)
 
 
+async def test_a_fresh_token_that_shows_less_ends_the_document():
+    policy = PatternPolicy([Rule(Level.WRITE, ("**",), frozenset({"ann"}))])
+    async with doors_of(authenticator=Tokens(), policy=policy) as served:
+        ann = served.hocuspocus(token="ann")
+        await until(lambda: ann.synced)
+        policy.rules = ()
+        ann.put(encoded(2, 0, "ann"))
+        await until(lambda: ann.refusals == ["no rule lets you read this document"])
+        await until(lambda: len(served.doors.rooms) == 0)
+
+
 async def test_pings_are_answered():
     async with doors_of() as served:
         ann = served.hocuspocus()
