@@ -234,15 +234,17 @@ def test_called_wrongly(folder: Path) -> None:
             pass
 
     anyio.run(make)
+    whole = 2**52 + 1  # of a replica that may come some day
     for arguments, code in (
         (["b", "1:2"], 2),
         (["b", "x", "--reason", "r"], 2),
         (["b", "--reason", "r"], 2),
         (["--from", __file__], 2),
-        (["b", "1:2", "--reason", "r"], 1),
+        (["b", "1:2", "--reason", "r"], 2),  # the end of nobody's id
+        (["b", f"{whole:x}:2", "--reason", "r"], 1),
         ([], 0),
     ):
         assert erase(folder, *arguments).returncode == code, arguments
-    assert list_erasures(folder / "server.db") == [Erasure("b", 1, 2, "r")]
-    assert erase(folder / "nowhere", "b", "1:2", "--reason", "r").returncode == 3
+    assert list_erasures(folder / "server.db") == [Erasure("b", whole, 2, "r")]
+    assert erase(folder / "nowhere", "b", f"{whole:x}:2", "--reason", "r").returncode == 3
     assert not (folder / "nowhere").exists()

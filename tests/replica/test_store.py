@@ -97,7 +97,7 @@ def test_every_store_has_an_id_of_its_own(tmp_path: Path) -> None:
 
 
 def test_a_second_process_gets_a_clear_error(path: Path, writer: Writer) -> None:
-    with pytest.raises(StoreLockedError, match="a store belongs to one process at a time"):
+    with pytest.raises(StoreLockedError, match="another process has this store open"):
         Replica(path)
     assert writer.write("goes on") == 2
 
