@@ -109,7 +109,7 @@ def main(names: list[str]) -> None:
     """Execute the notebooks whose names begin so, or all, and write them."""
     wanted = [path for path in notebooks() if not names or path.name.startswith(tuple(names))]
     for path in wanted:
-        print(path.name)  # noqa: T201
+        print(path.name)  # noqa: T201 - progress
         nbformat.write(execute(path), path)
 
 

@@ -393,7 +393,7 @@ def test_a_view_kept_up_to_date_is_what_is_read_anew(script: list[tuple[str, str
     for verb, key, number in script:
         match verb:
             case "set":
-                front.write(lambda root: root.update({key: number}))  # noqa: B023
+                front.write(lambda root: root.update({key: number}))  # noqa: B023 - called at once
             case "type":
                 front.write(lambda root: root.update({key: SHARED[number][0]()}))  # noqa: B023
             case "inside":

@@ -173,7 +173,7 @@ async def test_a_device_comes_back_from_below_with_a_thousand_actions(tmp_path: 
                     for _ in range(500):
                         board.total.increment()
                     await one.synced()
-                    while (await backend.state("board")).base < 400:  # noqa: ASYNC110
+                    while (await backend.state("board")).base < 400:  # noqa: ASYNC110 - tells nobody
                         await anyio.sleep(0.05)
                     with Replica(path, user="bob") as bob:
                         async with connect(bob, url) as other:

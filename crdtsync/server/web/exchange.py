@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -148,8 +149,9 @@ class Exchange:
         headers: Collection[tuple[str, str]] = (),
     ) -> None:
         """Answer all at once."""
-        sized = headers if status == 304 else (*headers, ("content-length", str(len(body))))  # noqa: PLR2004
-        await self.begin(status, kind, sized)
+        if status != HTTPStatus.NOT_MODIFIED:
+            headers = (*headers, ("content-length", str(len(body))))
+        await self.begin(status, kind, headers)
         await self.send(body, more=False)
 
     async def answer_json(self, value: Any, status: int = 200) -> None:

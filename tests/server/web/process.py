@@ -18,7 +18,7 @@ async def main() -> None:
             await serve(MemoryBackend(), urls, limits=LIMITS, task_status=task_status)
 
         [url] = await tasks.start(run)
-        print(url, flush=True)  # noqa: T201
+        print(url, flush=True)  # noqa: T201 - whoever started it reads this
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ __all__ = ["Users", "shortened", "tell_entry", "tell_replica", "tell_time", "tel
 
 _TEXT_MAX = 2000
 _ARGUMENTS_MAX = 400
+_BYTES_MAX = 64
 _USERS_MAX = 100_000
 
 
@@ -99,7 +100,7 @@ def tell_value(value: Any) -> str:
 
 def _tell_other(value: Any) -> Any:
     if isinstance(value, bytes):
-        return f"0x{value[:64].hex()}" + ("…" if len(value) > 64 else "")  # noqa: PLR2004
+        return f"0x{value[:_BYTES_MAX].hex()}" + ("…" if len(value) > _BYTES_MAX else "")
     if isinstance(value, datetime.date | datetime.datetime):
         return value.isoformat()
     return dict(value) if isinstance(value, Mapping) else str(value)
